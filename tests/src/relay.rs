@@ -21,6 +21,12 @@ impl Relay {
     /// Starts a relay to the service at `upstream`.
     #[must_use]
     pub fn start(upstream: SocketAddr) -> Self {
+        Self::paced(upstream, Duration::ZERO)
+    }
+
+    /// Starts a relay that rests for `pause` after each 64 KiB.
+    #[must_use]
+    pub fn paced(upstream: SocketAddr, pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let is_cut = Arc::new(AtomicBool::new(false));
@@ -29,7 +35,7 @@ impl Relay {
             for client in listener.incoming().flatten() {
                 let is_cut = Arc::clone(&shared);
                 // The service may refuse the connection, and either side may disconnect.
-                std::thread::spawn(move || drop(serve(&client, upstream, &is_cut)));
+                std::thread::spawn(move || drop(serve(&client, upstream, &is_cut, pause)));
             }
         });
         Self { address, is_cut }
@@ -57,6 +63,7 @@ fn serve(
     client: &TcpStream,
     upstream: SocketAddr,
     is_cut: &Arc<AtomicBool>,
+    pause: Duration,
 ) -> std::io::Result<()> {
     if is_cut.load(Ordering::SeqCst) {
         return Ok(());
@@ -64,19 +71,21 @@ fn serve(
     let service = TcpStream::connect(upstream)?;
     let there = (client.try_clone()?, service.try_clone()?);
     let shared = Arc::clone(is_cut);
-    std::thread::spawn(move || pass(&there.0, &there.1, &shared));
-    pass(&service, client, is_cut);
+    std::thread::spawn(move || pass(&there.0, &there.1, &shared, pause));
+    pass(&service, client, is_cut, pause);
     Ok(())
 }
 
 /// Passes bytes in one direction, then ends the connection.
-fn pass(mut from: &TcpStream, mut to: &TcpStream, is_cut: &AtomicBool) {
+fn pass(mut from: &TcpStream, mut to: &TcpStream, is_cut: &AtomicBool, pause: Duration) {
     let mut buffer = vec![0; BUFFER_LEN];
     let _ = from.set_read_timeout(Some(LOOK_EVERY));
     while !is_cut.load(Ordering::SeqCst) {
         match from.read(&mut buffer) {
             Ok(0) => break,
-            Ok(len) if to.write_all(&buffer[..len]).is_ok() => {}
+            Ok(len) if to.write_all(&buffer[..len]).is_ok() => {
+                std::thread::sleep(pause * u32::try_from(len / 1024).unwrap() / 64);
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             _ => break,
         }

@@ -1,11 +1,14 @@
 //! A bucket whose service fails, lies, or is shared with others.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use seawall_tests::{
-    CephBucket, Gate, Harm, MIB, Noise, ProxyRequest, Registry, World, raw, same_bytes,
+    CephBucket, Gate, Harm, MIB, Noise, Postgres, ProxyRequest, Registry, Relay, World, can_mount,
+    raw, same_bytes,
 };
 
 /// The fate of each request, which a test changes on the way.
@@ -241,4 +244,46 @@ fn the_objects_of_others_in_a_bucket_are_left_alone() {
     for key in others {
         assert_eq!(scene.bucket.keys(key), [key]);
     }
+}
+
+/// The disk of the scratch space is full. What needs it is refused with a reason, everything else
+/// goes on, and nothing is lost.
+#[test]
+fn a_full_scratch_disk_refuses_slow_uploads_and_backups_alone() {
+    let Some(postgres) = Postgres::start().filter(|_| can_mount()) else { return };
+    let scene = Scene::new();
+    let data = scene.world.path("data");
+    fs::create_dir(&data).unwrap();
+    let run = scene.world.seawall("serve --listen 127.0.0.1:0 data").on_volume(&data, 8);
+    let run = run.env("SEAWALL_CATALOG", postgres.address("postgres", ""));
+    let registry = Registry::start_by(scene.bucket.opened(run), &scene.world);
+    scene.push(&registry, "shop:1", "one");
+    // The volume as the registry sees it.
+    let seen = PathBuf::from(format!("/proc/{}/root", registry.pid()));
+    let filler = seen.join(data.join("filler").strip_prefix("/").unwrap());
+    let full = fs::write(&filler, vec![1; 9 << 20]).unwrap_err();
+    assert_eq!(full.raw_os_error(), Some(28), "{full}");
+
+    let address = registry.url().strip_prefix("http://").unwrap().parse().unwrap();
+    // Slower than a body may arrive in memory.
+    let slow = Relay::paced(address, Duration::from_millis(60));
+    let url = format!("http://{}", slow.address());
+    let push_slowly = || {
+        scene.world.seawall("push shop:2 --machine a=root:two.raw").env("SEAWALL_REGISTRY", &url)
+    };
+    let refused = push_slowly().exits_with(8).explains();
+    refused.says("the spool file of a slow body");
+    registry.client(&scene.world, "backup copy.sqlite").exits_with(8).explains();
+    assert_eq!(registry.status("/readyz"), Some(200), "other requests succeed");
+    scene.pull(&registry, "shop:1", "one");
+    scene.push(&registry, "shop:3", "two");
+    scene.pull(&registry, "shop:3", "two");
+
+    fs::remove_file(&filler).unwrap();
+    registry.client(&scene.world, "rm shop:3").succeeds();
+    registry.client(&scene.world, "gc").succeeds();
+    push_slowly().succeeds();
+    registry.client(&scene.world, "backup copy.sqlite").succeeds();
+    scene.pull(&registry, "shop:2", "two");
+    registry.client(&scene.world, "fsck --rate 0").succeeds();
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use seawall_tests::{
-    CephBucket, Done, Gate, Harm, MIB, Noise, Postgres, Registry, Run, World, flip_bit,
+    CephBucket, Done, Gate, Harm, MIB, Noise, Postgres, Registry, Run, Signal, World, flip_bit,
     object_files, raw, same_bytes, tool,
 };
 use serde_json::Value;
@@ -368,6 +368,51 @@ fn a_relocation_killed_at_any_stage_is_completed_by_the_next_run() {
         let left = "SELECT COUNT(*) FROM pg_namespace WHERE nspname LIKE '%rebuild'";
         assert_eq!(postgres.sql("postgres", left), "0", "round {round}");
     }
+}
+
+/// A relocation that is ended at moments all over its time, by each signal in turn, is completed by
+/// the next run, or given up.
+#[test]
+fn a_relocation_that_a_signal_ends_is_completed_or_given_up() {
+    const ROUNDS: u32 = 9;
+    let Some(postgres) = Postgres::start() else { return };
+    let world = furnished();
+    copy(&world, "registry", "kept");
+    let mut whole = Duration::ZERO;
+    let mut ended = 0;
+    for round in 0..=ROUNDS {
+        fs::remove_dir_all(world.path("registry")).unwrap();
+        copy(&world, "kept", "registry");
+        let (bucket, name) = (CephBucket::new(), format!("t{round}"));
+        let (store, place) = (bucket.store(), schema(&postgres, &name));
+        let home = to(&store, bucket.endpoint(), &place);
+        let begun = Instant::now();
+        let started = relocate(&world, &home).start();
+        if round > 0 {
+            // The first round showed how long it takes.
+            std::thread::sleep(whole * round / (ROUNDS + 1));
+            let (signal, status) =
+                [(Signal::INT, 130), (Signal::TERM, 143), (Signal::KILL, 137)][round as usize % 3];
+            started.signal(signal);
+            let done = started.ends();
+            let code = done.status.code().unwrap_or(137);
+            assert!([0, status].contains(&code), "{done}");
+            ended += u32::from(code != 0);
+            if code != 0 && round > ROUNDS / 2 {
+                let aborted = relocate(&world, &["--abort"]).ends();
+                // Before it closes the source and after its end, nothing is to be given up.
+                assert!(matches!(aborted.status.code(), Some(0 | 4)), "{aborted}");
+            }
+            relocate(&world, &home).succeeds();
+        } else {
+            assert!(started.ends().status.success());
+            whole = begun.elapsed();
+        }
+        let rows = rows_of_file(&world.path("registry/catalog.sqlite"));
+        same_rows(rows.clone(), rows_of_schema(&postgres, &name, rows.keys().cloned()));
+        same_objects(&world, &world.path("registry/store"), &bucket);
+    }
+    assert!(ended > ROUNDS / 2, "only {ended} signals came in time");
 }
 
 #[test]
