@@ -14,6 +14,7 @@ use seawall_store::read::Reader;
 use super::lacking::{self, LEAVES_PER_BATCH, NamedLeaf};
 use super::select::SelectedRelease;
 use super::{Amount, CopiedRelease, Copy, CopyError, frames};
+use crate::error::ErrorKind;
 use crate::fetch::Packs;
 use crate::hold;
 use crate::registry::RegistryError;
@@ -138,7 +139,14 @@ impl Transfer<'_> {
             lacking.retain(|leaf| planned.leaves.insert(leaf.digest));
         }
         for batch in lacking.chunks(LEAVES_PER_BATCH) {
-            self.batch(batch, copied, planned).await?;
+            match self.batch(batch, copied, planned).await {
+                // Without a lease, a collection may move chunks and remove their pack.
+                Err(CopyError::Read(error)) if error.kind() == ErrorKind::NotFound => {
+                    tracing::info!(%error, "locating chunks once more");
+                    self.batch(batch, copied, planned).await?;
+                }
+                outcome => outcome?,
+            }
         }
         if !self.copy.dry_run {
             to.put_index(self.lease, &list).await?;

@@ -209,7 +209,31 @@ impl Reader {
         let Plan { requests, lost } = self.plan_each(promises).await;
         lost.into_iter().for_each(|(promise, error)| promise.keep(Err(error)));
         for request in requests {
-            tokio::spawn(Arc::clone(&self).keep(request, Arc::clone(&hurry)));
+            tokio::spawn(Arc::clone(&self).bring_request(request, Arc::clone(&hurry)));
+        }
+    }
+
+    /// Keeps the promises of a request. If their pack is gone, they are located once more: without
+    /// a lease, a collection may move chunks and remove their pack.
+    async fn bring_request(
+        self: Arc<Self>,
+        request: Request<Promise>,
+        hurry: Arc<watch::Sender<bool>>,
+    ) {
+        let connection = self.connection(&hurry).await;
+        let read = self.range(&request, Freshness::Any).await;
+        drop(connection);
+        let error = match read {
+            Err(error) if error.kind() == ErrorKind::NotFound => error,
+            read => return self.keep(request, read, hurry).await,
+        };
+        tracing::info!(%error, "locating chunks once more");
+        let wants = request.frames.into_iter().map(|frame| frame.want).collect();
+        let Plan { requests, lost } = self.plan_each(wants).await;
+        lost.into_iter().for_each(|(promise, error)| promise.keep(Err(error)));
+        for request in requests {
+            let read = self.range(&request, Freshness::Any).await;
+            Arc::clone(&self).keep(request, read, Arc::clone(&hurry)).await;
         }
     }
 
@@ -231,15 +255,23 @@ impl Reader {
         .await
     }
 
-    /// Keeps the promises of a request. If a frame is wrong, the request is made once more.
-    async fn keep(self: Arc<Self>, request: Request<Promise>, hurry: Arc<watch::Sender<bool>>) {
+    /// Keeps the promises of a request that was read. If a frame is wrong, the request is made once
+    /// more.
+    async fn keep(
+        self: Arc<Self>,
+        request: Request<Promise>,
+        mut read: Result<Bytes, Arc<ReadError>>,
+        hurry: Arc<watch::Sender<bool>>,
+    ) {
         let request = Arc::new(request);
         let mut open: Vec<_> = (0..request.frames.len()).collect();
         for freshness in [Freshness::Any, Freshness::AtRest] {
-            let connection = self.connection(&hurry).await;
-            let read = self.range(&request, freshness).await;
-            drop(connection);
-            let bytes = match read {
+            if freshness == Freshness::AtRest {
+                let connection = self.connection(&hurry).await;
+                read = self.range(&request, freshness).await;
+                drop(connection);
+            }
+            let bytes = match read.clone() {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     let frames = open.iter().filter_map(|at| request.frames.get(*at));

@@ -379,6 +379,44 @@ async fn a_missing_chunk_is_named_and_hides_no_other() {
 }
 
 #[tokio::test]
+async fn a_chunk_that_a_collection_moved_is_read_from_where_it_is_now() {
+    let bench = Bench::of(4);
+    let packs = Arc::clone(&bench.packs);
+    let collecting = Arc::new(Collecting { packs, is_done: <_>::default() });
+    let reader = Arc::new(Reader::new(collecting, 2));
+    let pending = reader.want(bench.chunks.clone(), Urgency::Now);
+    for (position, pending) in pending.into_iter().enumerate() {
+        assert_eq!(pending.bytes().await.unwrap(), noise(position));
+    }
+}
+
+/// A source whose chunks are packed anew between the question for places and the first read.
+struct Collecting {
+    packs: Arc<MemoryPacks>,
+    is_done: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl Source for Collecting {
+    async fn locate(&self, chunks: &[ChunkDigest]) -> Result<Vec<Place>, SourceError> {
+        self.packs.locate(chunks).await
+    }
+
+    async fn range(
+        &self,
+        pack: PackDigest,
+        range: Range<u64>,
+        freshness: Freshness,
+    ) -> Result<Bytes, SourceError> {
+        if !self.is_done.swap(true, Ordering::Relaxed) {
+            self.packs.pack((0..4).rev().map(noise));
+            self.packs.remove(pack);
+        }
+        self.packs.range(pack, range, freshness).await
+    }
+}
+
+#[tokio::test]
 async fn a_failed_read_is_tried_again_when_it_is_wanted_again() {
     let bench = Bench::of(2);
     bench.packs.lose(bench.chunks[1].digest);
