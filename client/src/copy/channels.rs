@@ -35,28 +35,46 @@ pub struct MovedChannel {
     pub outcome: Moved,
 }
 
-/// Points a channel of the target at the release of the source's. Nobody else's move is undone: a
-/// move between the read and the update is a conflict.
+/// Points a channel of the target at the release of the source's. A move of somebody else between
+/// the read and the update is a conflict.
 pub(super) async fn copy(
     copy: &Copy,
     selected: SelectedChannel,
 ) -> Result<MovedChannel, CopyError> {
-    let SelectedChannel { application, channel, release } = selected;
-    let (outcome, expect) = match copy.to.channel(&application, &channel).await? {
+    let now = copy.to.channel(&selected.application, &selected.channel).await?;
+    let (outcome, expect) = match &now {
         None => (Moved::Created, Expect::New),
-        Some(now) if now.release == release => (Moved::Unchanged, Expect::Sequence(now.sequence)),
-        Some(now) => (Moved::Moved, Expect::Sequence(now.sequence)),
+        Some(now) if now.release == selected.release => {
+            (Moved::Unchanged, Expect::Sequence(now.sequence))
+        }
+        Some(now) if copy.manner.may_move(&selected, now.sequence) => {
+            (Moved::Moved, Expect::Sequence(now.sequence))
+        }
+        Some(_) => {
+            let SelectedChannel { application, channel, .. } = selected;
+            return Err(CopyError::ChannelOfOthers { application, channel });
+        }
     };
-    if outcome != Moved::Unchanged && !copy.dry_run {
-        let moved = copy.to.move_channel(&application, &channel, expect, release).await;
-        moved.map_err(|error| match error.kind() {
-            ErrorKind::Conflict => CopyError::ChannelMoved {
-                application: application.clone(),
-                channel: channel.clone(),
-                source: Box::new(error),
-            },
-            _ => error.into(),
-        })?;
+    let SelectedChannel { application, channel, release } = &selected;
+    let sequence = match now {
+        Some(now) if outcome == Moved::Unchanged => Some(now.sequence),
+        _ if copy.dry_run => None,
+        _ => {
+            let moved = copy.to.move_channel(application, channel, expect, *release).await;
+            let moved = moved.map_err(|error| match error.kind() {
+                ErrorKind::Conflict => CopyError::ChannelMoved {
+                    application: application.clone(),
+                    channel: channel.clone(),
+                    source: Box::new(error),
+                },
+                _ => error.into(),
+            })?;
+            Some(moved.sequence)
+        }
+    };
+    if let Some(sequence) = sequence {
+        copy.manner.note(&selected, sequence);
     }
+    let SelectedChannel { application, channel, release } = selected;
     Ok(MovedChannel { application, channel, release, outcome })
 }

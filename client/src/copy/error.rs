@@ -54,6 +54,14 @@ pub enum CopyError {
         /// The target's refusal.
         source: Box<RegistryError>,
     },
+    /// Something else than a standing copy moved a channel of the target.
+    #[error("channel {application}:{channel} of the target was moved by something else")]
+    ChannelOfOthers {
+        /// The application.
+        application: ApplicationName,
+        /// The channel.
+        channel: ChannelName,
+    },
     /// No application of the source matches.
     #[error("no application of the source matches `{pattern}`")]
     NoApplication {
@@ -73,9 +81,10 @@ impl Failure for CopyError {
         match self {
             Self::Registry(error) => error.kind(),
             Self::Read(error) => error.kind(),
-            Self::VersionTaken { .. } | Self::VersionDeleted { .. } | Self::ChannelMoved { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::VersionTaken { .. }
+            | Self::VersionDeleted { .. }
+            | Self::ChannelMoved { .. }
+            | Self::ChannelOfOthers { .. } => ErrorKind::Conflict,
             Self::NoApplication { .. } => ErrorKind::NotFound,
             Self::TooMany { .. } => ErrorKind::InvalidInput,
         }
@@ -93,7 +102,8 @@ impl Failure for CopyError {
                 "a deleted version never returns: leave it out with --versions or --newest"
                     .to_owned(),
             ),
-            Self::ChannelMoved { application, channel, .. } => Some(format!(
+            Self::ChannelMoved { application, channel, .. }
+            | Self::ChannelOfOthers { application, channel } => Some(format!(
                 "see who moved it with `seawall channels {application} {channel}` at the target, \
                  then copy again"
             )),

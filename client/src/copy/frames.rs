@@ -107,6 +107,9 @@ async fn put(
     sealed: Sealed,
 ) -> Result<Amount, CopyError> {
     let Sealed { mut pack, frames } = sealed;
+    if let Some(pace) = &copy.manner.pace {
+        pace.take(pack.bytes.len() as u64).await;
+    }
     let first = copy.to.put_pack(lease, pack.digest, pack.bytes.clone()).await;
     if let Err(error) = first {
         if !is_of_content(&error) {

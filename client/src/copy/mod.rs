@@ -22,6 +22,8 @@ mod channels;
 mod error;
 mod frames;
 mod lacking;
+mod manner;
+mod present;
 mod release;
 mod report;
 mod select;
@@ -34,6 +36,7 @@ use seawall_api::reference::Selector;
 
 pub use channels::{Moved, MovedChannel};
 pub use error::CopyError;
+pub use manner::{Ledger, Manner, Pace};
 pub use report::{Amount, CopiedRelease, CopyReport};
 pub use select::{Filter, VersionPattern, VersionPatternError};
 
@@ -59,6 +62,8 @@ pub struct Copy {
     pub picks: Vec<Pick>,
     /// True to compare only: nothing is written.
     pub dry_run: bool,
+    /// The manner.
+    pub manner: Manner,
     /// The progress sink.
     pub progress: Arc<dyn Progress>,
 }
@@ -71,15 +76,36 @@ pub struct Copy {
 pub async fn copy(copy: &Copy) -> Result<CopyReport, CopyError> {
     let selected = select::releases(copy).await?;
     copy.progress.begin(Stage::Copy, None);
-    let mut report = CopyReport::default();
+    let mut report = CopyReport { left_alone: selected.left_alone, ..CopyReport::default() };
     let mut planned = release::Planned::default();
+    let mut present = present::Present::default();
+    let mut visible = HashSet::new();
     for each in &selected.releases {
-        report.releases.push(release::copy(copy, each, &mut planned).await?);
+        let copied = match present.has(copy, each).await? {
+            true => CopiedRelease::already_there(each),
+            false => match release::copy(copy, each, &mut planned).await {
+                Err(error) if copy.manner.leaves_alone(&error) => {
+                    report.left_alone.extend(manner::remark(&error));
+                    continue;
+                }
+                copied => copied?,
+            },
+        };
+        copy.manner.tell(&copied);
+        visible.insert((&each.application, each.digest));
+        report.releases.push(copied);
     }
-    let visible: HashSet<_> = selected.releases.iter().map(|each| each.digest).collect();
     for channel in selected.channels {
-        debug_assert!(visible.contains(&channel.release));
-        report.channels.push(channels::copy(copy, channel).await?);
+        if !visible.contains(&(&channel.application, channel.release)) {
+            report.left_alone.push(channel.without_release());
+            continue;
+        }
+        match channels::copy(copy, channel).await {
+            Err(error) if copy.manner.leaves_alone(&error) => {
+                report.left_alone.extend(manner::remark(&error));
+            }
+            moved => report.channels.push(moved?),
+        }
     }
     copy.progress.finish();
     Ok(report)

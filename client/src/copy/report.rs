@@ -10,6 +10,7 @@ use seawall_api::units::HumanBytes;
 use seawall_store::read::Request;
 use serde::Serialize;
 
+use super::select::SelectedRelease;
 use super::{Moved, MovedChannel};
 
 /// An amount of data that travels to the target.
@@ -70,13 +71,26 @@ pub struct CopiedRelease {
     pub sent: Amount,
 }
 
+impl CopiedRelease {
+    /// Returns the report of a release that the target has.
+    pub(super) fn already_there(selected: &SelectedRelease) -> Self {
+        let SelectedRelease { application, version, digest } = selected.clone();
+        let (held_bytes, sent) = (0, Amount::default());
+        Self { application, version, digest, already_present: true, held_bytes, sent }
+    }
+}
+
 /// The report of a copy.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CopyReport {
     /// The releases, in the order of the copy.
     pub releases: Vec<CopiedRelease>,
     /// The channels, by application and name.
     pub channels: Vec<MovedChannel>,
+    /// What a standing copy left alone, each with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<String>,
 }
 
 impl CopyReport {

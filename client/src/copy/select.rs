@@ -6,9 +6,11 @@ use std::str::FromStr;
 
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ApplicationPattern, ChannelName, Version};
+use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::v1::ReleaseSummary;
 
+use super::manner::remark;
 use super::{Copy, CopyError, Pick};
 use crate::registry::Pages;
 use crate::resolve;
@@ -102,6 +104,8 @@ pub(super) struct SelectedChannel {
 pub(super) struct Selected {
     pub(super) releases: Vec<SelectedRelease>,
     pub(super) channels: Vec<SelectedChannel>,
+    /// What a standing copy did not find, each with the reason.
+    pub(super) left_alone: Vec<String>,
     seen: HashSet<(ApplicationName, ReleaseDigest)>,
     followed: BTreeMap<(ApplicationName, ChannelName), ReleaseDigest>,
 }
@@ -114,11 +118,12 @@ pub(super) async fn releases(copy: &Copy) -> Result<Selected, CopyError> {
             Pick::One(application, selector) => {
                 one(copy, application, selector, &mut selected).await?
             }
-            Pick::Each(pattern, filter) => {
-                for application in applications(copy, pattern).await? {
-                    each(copy, &application, filter, &mut selected).await?;
+            Pick::Each(pattern, filter) => match some(copy, pattern, filter, &mut selected).await {
+                Err(error) if copy.manner.leaves_alone(&error) => {
+                    selected.left_alone.extend(remark(&error));
                 }
-            }
+                done => done?,
+            },
         }
     }
     let followed = std::mem::take(&mut selected.followed);
@@ -127,6 +132,33 @@ pub(super) async fn releases(copy: &Copy) -> Result<Selected, CopyError> {
         .map(|((application, channel), release)| SelectedChannel { application, channel, release })
         .collect();
     Ok(selected)
+}
+
+async fn some(
+    copy: &Copy,
+    pattern: &ApplicationPattern,
+    filter: &Filter,
+    selected: &mut Selected,
+) -> Result<(), CopyError> {
+    for application in applications(copy, pattern).await? {
+        each(copy, &application, filter, selected).await.map_err(|error| match error {
+            CopyError::Registry(error) if error.code() == Some(Code::NotFound) => {
+                CopyError::NoApplication { pattern: pattern.clone() }
+            }
+            error => error,
+        })?;
+    }
+    Ok(())
+}
+
+impl SelectedChannel {
+    /// Returns the remark that the target lacks the release of the channel.
+    pub(super) fn without_release(&self) -> String {
+        format!(
+            "channel {}:{}: the target does not have its release",
+            self.application, self.channel
+        )
+    }
 }
 
 impl Selected {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use seawall::copy::{self, CopyReport};
+use seawall::copy::{self, CopyReport, Manner};
 use seawall::depot::{Depot, Pruned};
 use seawall::registry::Reading;
 use seawall_api::units::HumanBytes;
@@ -29,6 +29,7 @@ pub(crate) async fn copy(context: Context, order: command::Copy) -> Result<(), F
         to: target.registry(),
         picks: what.into_iter().map(|what| what.pick(&filter)).collect(),
         dry_run,
+        manner: Manner::default(),
         progress: context.progress,
     };
     let outcome = match copy::copy(&order).await {
