@@ -47,7 +47,7 @@ macro_rules! actions {
     };
 }
 
-actions! { 13:
+actions! { 14:
     /// A release was published.
     Publish = "publish";
     /// A channel moved.
@@ -74,12 +74,15 @@ actions! { 13:
     Repair = "repair";
     /// The catalog was rebuilt from the store. Earlier entries are lost.
     Recover = "recover";
+    /// A mirror was added or removed, began to fail, or recovered.
+    Mirror = "mirror";
 }
 
 crate::schema::of_texts!(Action, "The action of an audit log entry. The table is closed.");
 
 /// The actions that webhooks can deliver.
-pub const EVENTS: [Action; 4] = [Action::Publish, Action::Promote, Action::Delete, Action::Damage];
+pub const EVENTS: [Action; 5] =
+    [Action::Publish, Action::Promote, Action::Delete, Action::Damage, Action::Mirror];
 
 impl FromStr for Action {
     type Err = UnknownAction;

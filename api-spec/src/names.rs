@@ -200,6 +200,12 @@ name! {
     |text| segment(text, "a token name")
 }
 name! {
+    /// The name of a mirror, such as `site-east`.
+    MirrorName,
+    segment_schema("site-east"),
+    |text| segment(text, "the name of a mirror")
+}
+name! {
     /// A pattern of application names: one name, `NAME/*` for every name below, or `*` for all.
     ApplicationPattern,
     NameSchema {

@@ -25,6 +25,6 @@ pub use config::{Access, Config, Rate, Rates};
 pub use http::{limits, openapi_json};
 pub use startup::{
     CatalogAt, Home, Recovered, Relocate, Relocated, RelocationPlan, Running, StartError, StoreAt,
-    abort_relocation, drill, plan_relocation, recover, relocate, start,
+    abort_relocation, drill, plan_relocation, recover, relocate, start, start_with,
 };
 pub use upstream::{InvalidUpstream, UpstreamAt};

@@ -8,7 +8,7 @@
 //! another one runs whose catalog was moved away, because there would be two sources of truth.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -26,6 +26,7 @@ use socket2::SockRef;
 use tokio::sync::oneshot;
 
 use crate::app::access::LOCAL_NAME;
+use crate::app::mirrors::{Carrier, Means};
 use crate::app::room::Room;
 use crate::app::{Completed, Registry, Settings};
 use crate::catalog::{Barrier, Catalog};
@@ -34,8 +35,8 @@ use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
 use crate::host::Host;
 use crate::http::{self, Edge, Timed, limits};
-use crate::jobs::{self, deliver::deliver};
-use crate::tokens::{Authentication, TokenBook, Tokens};
+use crate::jobs::{self, deliver::deliver, mirrors::run as run_mirrors};
+use crate::tokens::{Authentication, Grants, TokenBook, Tokens};
 use claim::Bond;
 use host::{Clocked, Disk, Machine};
 
@@ -135,6 +136,17 @@ impl Drop for Running {
 /// # Errors
 /// If the registry cannot serve. See [`StartError::remedy`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
+    start_with(config, None).await
+}
+
+/// Starts as [`start`] does, and runs mirrors if a carrier is given.
+///
+/// # Errors
+/// If the registry cannot serve. See [`StartError::remedy`].
+pub async fn start_with(
+    config: Config,
+    carrier: Option<Arc<dyn Carrier>>,
+) -> Result<Running, StartError> {
     // An edge leaves access to its upstream.
     let is_exposed = config.access == Access::Open && config.upstream.is_none();
     if is_exposed && !config.listen.ip().is_loopback() {
@@ -153,7 +165,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         open(&data_dir, (&store_at, &catalog_at), adopts_store, settings)
     });
     let registry = registry.await?;
-    serve_on(registry, config).await
+    serve_on(registry, config, carrier).await
 }
 
 /// Returns the settings of the registry.
@@ -179,7 +191,11 @@ fn reach(config: &Config) -> Reach {
 }
 
 /// Serves a registry on separate threads.
-async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartError> {
+async fn serve_on(
+    registry: Registry,
+    config: Config,
+    carrier: Option<Arc<dyn Carrier>>,
+) -> Result<Running, StartError> {
     let (file, token) = file_tokens(&config.access)?;
     let authentication = (config.access != Access::Open).then(|| Authentication {
         file,
@@ -193,8 +209,9 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
             "the registry keeps no token yet: `seawall token create --registry DATA` makes one"
         );
     }
+    let grants = Arc::new(Grants::new(Arc::new(Machine)));
     let edge = web::Data::new(
-        Edge::new(authentication, prefix, config.rates, &http::Problems)
+        Edge::new(authentication, Arc::clone(&grants), prefix, config.rates, &http::Problems)
             .with_spool(&config.data_dir),
     );
     let (listener, addr) = listen(&config)?;
@@ -203,7 +220,9 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     let courier = (config.access != Access::Ephemeral
         && registry.barrier() != Some(Barrier::Denied))
     .then(|| Arc::new(HttpCourier::new(reach(&config))) as Arc<dyn Courier>);
-    let site = Site { registry: web::Data::new(registry), edge: edge.clone(), courier, listener };
+    let means = carrier.map(|carrier| Means { carrier, own_url: own_url(addr), grants });
+    let registry = web::Data::new(registry);
+    let site = Site { registry, edge: edge.clone(), courier, means, listener };
     let drain_time = config.drain_time;
     let (send_handle, handle) = oneshot::channel();
     let (send_end, ended) = oneshot::channel();
@@ -237,6 +256,16 @@ fn request_prefix() -> Result<u64, StartError> {
     let prefix =
         Machine.random().ok_or(StartError::Machine("the system provides no random bytes"))?;
     Ok(u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8])))
+}
+
+/// Returns the address at which this process reaches itself.
+fn own_url(addr: SocketAddr) -> String {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
 }
 
 /// Returns the tokens of a file, or the token for the process that hosts the registry and its
@@ -319,6 +348,8 @@ struct Site {
     edge: web::Data<Edge>,
     /// The courier of webhook messages. `None` if another registry delivers them.
     courier: Option<Arc<dyn Courier>>,
+    /// The means to run mirrors. `None` if another registry runs them.
+    means: Option<Means>,
     listener: TcpListener,
 }
 
@@ -332,6 +363,7 @@ async fn serve(
     let outbox = site.courier.clone().map(|courier| {
         deliver(registry.clone().into_inner(), courier, edge.metrics.health.clone())
     });
+    let mirrors = site.means.clone().map(|means| run_mirrors(registry.clone().into_inner(), means));
     let for_jobs = registry.clone().into_inner();
     let Site { registry: served, listener, .. } = site;
     let routes = move |cfg: &mut web::ServiceConfig| {
@@ -342,6 +374,9 @@ async fn serve(
     // The outbox ends with this runtime. Messages in progress at that time are sent again.
     if let Some(outbox) = outbox {
         actix_web::rt::spawn(outbox);
+    }
+    if let Some(mirrors) = mirrors {
+        actix_web::rt::spawn(mirrors);
     }
     actix_web::rt::spawn(async move {
         if registry.barrier().is_some() {

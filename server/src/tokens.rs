@@ -5,6 +5,7 @@
 
 mod authentication;
 mod book;
+mod grants;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use crate::app::model::Role;
 pub(crate) use authentication::{Authentication, Identity, Unidentified};
 pub(crate) use book::TokenBook;
+pub use grants::{Grant, Grants};
 
 /// The maximum length of a token file, in bytes.
 const FILE_LEN_MAX: u64 = 1 << 20;

@@ -105,7 +105,7 @@ fn catalogs_of_past_schemas_are_migrated_and_found_sound() {
 }
 
 /// The schema of this version.
-const SCHEMA: u32 = 15;
+const SCHEMA: u32 = 16;
 
 /// Creates a registry with a catalog of schema `n`, and the store of `catalog-2`.
 fn world_of_schema(n: u32) -> World {

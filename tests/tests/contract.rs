@@ -27,7 +27,7 @@ fn shop(world: &World) {
 }
 
 /// Every command once, in an order that works. `|` precedes an exit status other than 0.
-const COMMANDS: [&str; 63] = [
+const COMMANDS: [&str; 67] = [
     "push shop:1 --machine a=root:1.raw",
     "push shop:2 --machine a=root:2.raw,data:1.raw",
     "push shop:3 --machine a=root:3.raw",
@@ -85,6 +85,10 @@ const COMMANDS: [&str; 63] = [
     "token revoke ci",
     "audit",
     "audit --verify",
+    "mirror add site --to http://127.0.0.1:1 --apps shop,team/* --channels stable --limit 1MiB/s",
+    "mirror list",
+    "mirror status site",
+    "mirror remove site",
     "backup copy.sqlite",
     "jobs",
     "drill registry",

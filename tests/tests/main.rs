@@ -39,6 +39,7 @@ mod interrupt;
 mod jobs;
 mod lifecycle;
 mod links;
+mod mirrors;
 mod modes;
 mod needs;
 mod operations;

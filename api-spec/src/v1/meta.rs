@@ -13,6 +13,10 @@ pub struct ServerVersion {
     pub version: String,
     /// The format epochs that the server reads and writes.
     pub epochs: Vec<u32>,
+    /// The id of the registry, the same from all its processes and after a move. Absent if the
+    /// catalog does not tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub registry: Option<String>,
 }
 
 /// The state of the registry, for load balancers and monitoring.

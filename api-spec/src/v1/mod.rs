@@ -7,6 +7,7 @@ mod audit;
 mod content;
 mod maintenance;
 mod meta;
+mod mirrors;
 mod releases;
 mod retention;
 
@@ -32,6 +33,10 @@ pub use maintenance::fsck::{
 };
 pub use maintenance::jobs::{Job, JobState, Jobs};
 pub use meta::{Health, ServerVersion};
+pub use mirrors::{
+    Mirror, MirrorDirection, MirrorLag, MirrorPage, MirrorRequest, MirrorStatus, MirrorTotals,
+    NewMirror,
+};
 pub use releases::applications::{Application, ApplicationPage};
 pub use releases::channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
 pub use releases::diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};

@@ -3,20 +3,22 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, TokenName, Version};
+use seawall_api::names::{
+    ApplicationName, ChannelName, HostName, MirrorName, PinName, TokenName, Version,
+};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
     ApplyRetention, AuditPage, Collection, CollectionPlan, CreatedToken, Damage, DamagedRelease,
-    DeletedRelease, DeliveryPage, Fsck, Holders, HostPage, HostRun, Jobs, Lease, NewToken,
-    NewWebhook, Pin, Policies, Policy, Quota, ReleaseDiff, RenewHost, RetentionOutcome,
-    RetentionPlan, RetentionPolicy, ServerVersion, SetQuota, StartCollection, StartFsck, TokenPage,
-    Usage, Webhook,
+    DeletedRelease, DeliveryPage, Fsck, Holders, HostPage, HostRun, Jobs, Lease, Mirror,
+    MirrorRequest, NewMirror, NewToken, NewWebhook, Pin, Policies, Policy, Quota, ReleaseDiff,
+    RenewHost, RetentionOutcome, RetentionPlan, RetentionPolicy, ServerVersion, SetQuota,
+    StartCollection, StartFsck, TokenPage, Usage, Webhook,
 };
 
 use super::{Depot, DepotError};
 use crate::registry::{
-    Audit, AuditFilter, Maintenance, Registry, RegistryError, Retention, Tokens,
+    Audit, AuditFilter, Maintenance, Mirrors, Registry, RegistryError, Retention, Tokens,
 };
 
 impl Depot {
@@ -199,6 +201,30 @@ impl Tokens for Depot {
 
     async fn revoke_token(&self, _: &TokenName) -> Result<(), RegistryError> {
         self.refused("keep tokens")
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Mirrors for Depot {
+    async fn mirrors(&self) -> Result<Vec<Mirror>, RegistryError> {
+        self.refused("run mirrors")
+    }
+
+    async fn mirror(&self, _: &MirrorName) -> Result<Mirror, RegistryError> {
+        self.refused("run mirrors")
+    }
+
+    async fn add_mirror(&self, _: &NewMirror) -> Result<Mirror, RegistryError> {
+        self.refused("run mirrors")
+    }
+
+    async fn remove_mirror(&self, _: &MirrorName) -> Result<(), RegistryError> {
+        self.refused("run mirrors")
+    }
+
+    async fn run_mirror(&self, _: &MirrorName) -> Result<MirrorRequest, RegistryError> {
+        self.refused("run mirrors")
     }
 }
 

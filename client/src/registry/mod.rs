@@ -24,6 +24,6 @@ pub use http::{HttpRegistry, InvalidUrl, RetryPolicy, Token, TokenError};
 pub use pages::Pages;
 pub use ports::audit::AuditFilter;
 pub use ports::{
-    Audit, Expect, Maintenance, Reading, Registry, Retention, Tokens, Writing, audit, retention,
-    tokens,
+    Audit, Expect, Maintenance, Mirrors, Reading, Registry, Retention, Tokens, Writing, audit,
+    retention, tokens,
 };

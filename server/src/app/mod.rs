@@ -44,6 +44,7 @@ pub mod content;
 mod error;
 pub mod jobs;
 pub mod maintenance;
+pub mod mirrors;
 pub mod model;
 pub mod names;
 mod page;
@@ -62,6 +63,7 @@ use jobs::Kernel;
 use maintenance::backup::Backups;
 use maintenance::collect::Collector;
 use maintenance::fsck::Checker;
+use mirrors::Mirrors;
 use names::Names;
 pub use records::Completed;
 use records::Records;
@@ -117,6 +119,8 @@ pub struct Registry {
     pub checker: Arc<Checker>,
     /// Backups of the catalog.
     pub backups: Backups,
+    /// Mirrors.
+    pub mirrors: Mirrors,
     /// The status of all jobs.
     pub jobs: Kernel,
     /// The records of names in the store.
@@ -192,6 +196,7 @@ impl Registry {
             collector,
             checker,
             backups,
+            mirrors: Mirrors::new(kernel.clone()),
             jobs: kernel,
             store,
             catalog,
@@ -204,6 +209,15 @@ impl Registry {
     #[must_use]
     pub fn bucket(&self) -> Option<BucketState> {
         self.bucket.as_ref().map(|state| state())
+    }
+
+    /// Returns the id of the registry, if it has one.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails.
+    pub async fn id(&self) -> Result<Option<String>, AppError> {
+        let identity = self.catalog.identity().await?;
+        Ok(identity.map(|identity| identity.registry.to_string()))
     }
 
     /// Returns the reason why the registry is read-only, if it is.

@@ -21,6 +21,7 @@ mod collecting;
 mod condemn;
 mod deletion;
 mod jobs;
+mod mirrors;
 mod relocation;
 mod retention;
 mod rows;
@@ -406,6 +407,8 @@ macro_rules! on_new_catalogs {
                 the_gravest_finding_of_an_object_stays;
             audit: a_webhook_is_due_while_a_delivery_is
                 webhooks_that_take_turns_remember_equally;
+            mirrors: a_mirror_lives_with_its_jobs
+                requests_of_a_mirror_are_counted;
             access: a_token_is_found_by_its_digest
                 a_revoked_token_keeps_its_name
                 counts_of_requests_add_up_until_they_are_old;

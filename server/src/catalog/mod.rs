@@ -59,7 +59,7 @@ pub use model::leases::{
     PULL_LEASE_AGE_MAX_SECS, Purpose, Renewal,
 };
 pub use model::releases::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
-pub use model::{access, check, collect, jobs, relocation, retention};
+pub use model::{access, check, collect, jobs, mirrors, relocation, retention};
 
 use engine::{Access, Claim, CopyPlan, Engine, Task};
 use places::{ChunkTable, Places};

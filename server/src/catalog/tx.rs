@@ -92,7 +92,9 @@ mod names {
         ChunkDigest, ContentDigest, DescriptorDigest, EntryDigest, IndexDigest, LeafDigest,
         PackDigest, ReleaseDigest,
     };
-    use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, TokenName, Version};
+    use seawall_api::names::{
+        ApplicationName, ChannelName, HostName, MirrorName, PinName, TokenName, Version,
+    };
     use seawall_api::units::{ChunkLen, DiskLen};
 
     use super::{Bind, Value};
@@ -104,7 +106,8 @@ mod names {
         PackDigest, ReleaseDigest, LeaseId, RegistryId, WebhookId => |id| Value::Bytes(id.as_bytes())
     }
     binds! {
-        ApplicationName, ChannelName, HostName, PinName, TokenName, Version, Action, DeliveryState
+        ApplicationName, ChannelName, HostName, MirrorName, PinName, TokenName, Version, Action,
+        DeliveryState
         => |name| Value::Text(name.as_str())
     }
     binds! { DiskLen => |len| Value::Count(len.get()) }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::app::{AppError, Registry};
 
 pub(crate) mod deliver;
+pub(crate) mod mirrors;
 pub(crate) mod rates;
 
 /// The interval between looks for jobs of processes that died.

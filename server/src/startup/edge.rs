@@ -9,6 +9,7 @@ use super::host::Machine;
 use super::{Running, StartError, listen, request_prefix, server, stop_on_signal};
 use crate::config::Config;
 use crate::http::{self, Edge};
+use crate::tokens::Grants;
 use crate::upstream::{self, OpenError, Upstream, UpstreamAt};
 
 /// Starts an edge on a separate thread.
@@ -18,7 +19,8 @@ pub(super) async fn start(config: Config, at: &UpstreamAt) -> Result<Running, St
         OpenError::Address(error) => StartError::Upstream(error),
         OpenError::Cache(error) => StartError::Cache(error),
     })?);
-    let edge = Edge::new(None, request_prefix()?, config.rates, &http::Problems);
+    let grants = Arc::new(Grants::new(Arc::new(Machine)));
+    let edge = Edge::new(None, grants, request_prefix()?, config.rates, &http::Problems);
     let edge = web::Data::new(edge.with_spool(&config.data_dir));
     let (listener, addr) = listen(&config)?;
     let (send_handle, handle) = oneshot::channel();

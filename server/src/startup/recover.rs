@@ -110,7 +110,7 @@ pub async fn drill(
         Ok((Registry::new(store, catalog, Arc::new(Machine), settings), found))
     });
     let (registry, found) = opened.await?;
-    Ok((serve_on(registry, config).await?, found))
+    Ok((serve_on(registry, config, None).await?, found))
 }
 
 /// Opens the existing store of a registry.

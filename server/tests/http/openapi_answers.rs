@@ -96,7 +96,7 @@ impl Described {
 
 /// The read operations: the described path, and the requested path, in which `{A}` stands for the
 /// application and `{R}` for a release.
-const READS: [(&str, &str); 27] = [
+const READS: [(&str, &str); 30] = [
     ("/v1/applications", "/v1/applications"),
     ("{A}", "/v1/applications/webshop"),
     ("{A}", "/v1/applications/none"),
@@ -117,6 +117,9 @@ const READS: [(&str, &str); 27] = [
     ("/v1/fsck", "/v1/fsck"),
     ("/v1/damage", "/v1/damage"),
     ("/v1/jobs", "/v1/jobs"),
+    ("/v1/mirrors", "/v1/mirrors"),
+    ("/v1/mirrors/{mirror}", "/v1/mirrors/site"),
+    ("/v1/mirrors/{mirror}", "/v1/mirrors/none"),
     ("/v1/collection", "/v1/collection"),
     ("/v1/collection/plan", "/v1/collection/plan"),
     ("/v1/usage", "/v1/usage"),
@@ -158,6 +161,14 @@ fn writes(release: &str) -> Vec<(&'static str, &'static str, &'static str, Value
             json!({ "chunks": [ChunkDigest::of(b"none")] }),
         ),
         ("post", "/v1/webhooks", "/v1/webhooks", hook),
+        (
+            "post",
+            "/v1/mirrors",
+            "/v1/mirrors",
+            json!({ "name": "site", "direction": "to", "url": "http://127.0.0.1:1",
+                    "applications": ["*"], "everySecs": 900 }),
+        ),
+        ("post", "/v1/mirrors/{mirror}/runs", "/v1/mirrors/site/runs", json!({})),
         ("post", "/v1/fsck", "/v1/fsck", json!({})),
         ("post", "/v1/collection", "/v1/collection", json!({ "livePercentMin": 101 })),
     ]

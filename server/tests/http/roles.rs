@@ -14,7 +14,7 @@ const READER: &str = "0123456789abcdef1";
 
 /// The routes for readers. Every other route must be for publishers only, so a new route fails this
 /// test until its access is declared.
-const READERS_GET: [&str; 31] = [
+const READERS_GET: [&str; 33] = [
     "/healthz",
     "/metrics",
     "/readyz",
@@ -42,6 +42,8 @@ const READERS_GET: [&str; 31] = [
     "/v1/jobs",
     "/v1/indexes/{index}",
     "/v1/leaves/{leaf}",
+    "/v1/mirrors",
+    "/v1/mirrors/{mirror}",
     "/v1/openapi.json",
     "/v1/packs/{pack}",
     "/v1/usage",
@@ -90,6 +92,7 @@ pub fn filled_with(pattern: &str, application: &str) -> String {
         ("host", "h"),
         ("token", "t"),
         ("kind", "deliver"),
+        ("mirror", "m"),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

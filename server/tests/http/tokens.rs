@@ -12,7 +12,7 @@ use crate::world::{World, assert_problem};
 const OPERATOR: &str = "0123456789abcdef0";
 
 /// The operations about the whole registry, which no token may use that is limited to applications.
-const WHOLE_REGISTRY: [&str; 22] = [
+const WHOLE_REGISTRY: [&str; 27] = [
     "get /metrics",
     "get /v1/audit",
     "post /v1/backup",
@@ -32,6 +32,11 @@ const WHOLE_REGISTRY: [&str; 22] = [
     "post /v1/webhooks",
     "delete /v1/webhooks/{webhook}",
     "get /v1/webhooks/{webhook}/deliveries",
+    "get /v1/mirrors",
+    "post /v1/mirrors",
+    "get /v1/mirrors/{mirror}",
+    "delete /v1/mirrors/{mirror}",
+    "post /v1/mirrors/{mirror}/runs",
     "get /v1/tokens",
     "post /v1/tokens",
     "delete /v1/tokens/{token}",

@@ -18,7 +18,8 @@ use crate::v1::AuditEntry;
 pub struct NewWebhook {
     /// The http:// or https:// URL to POST messages to.
     pub url: String,
-    /// The event types to deliver, at least one of `publish`, `promote`, `delete`, `damage`.
+    /// The event types to deliver, at least one of `publish`, `promote`, `delete`, `damage`,
+    /// `mirror`.
     pub events: Vec<Action>,
     /// The application whose events to deliver. Absent for all applications.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,9 +20,9 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// Parses a duration such as `90m`, `12h` or `7d` into seconds.
+/// Parses a duration such as `90s`, `15m`, `12h` or `7d` into seconds.
 pub(crate) fn duration_secs(text: &str) -> Option<u64> {
-    let units = [('m', 60), ('h', 3600), ('d', 86_400)];
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     units
         .iter()
         .find_map(|(unit, secs)| text.strip_suffix(*unit)?.parse::<u64>().ok()?.checked_mul(*secs))

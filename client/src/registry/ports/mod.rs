@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod maintenance;
+mod mirrors;
 mod reading;
 pub mod retention;
 pub mod tokens;
@@ -13,6 +14,7 @@ mod writing;
 
 pub use audit::Audit;
 pub use maintenance::Maintenance;
+pub use mirrors::Mirrors;
 pub use reading::Reading;
 pub use retention::Retention;
 pub use tokens::Tokens;
@@ -32,7 +34,7 @@ use crate::registry::RegistryError;
 ///
 /// Every call is idempotent.
 #[async_trait::async_trait]
-pub trait Registry: Writing + Maintenance + Retention + Audit + Tokens {
+pub trait Registry: Writing + Maintenance + Retention + Audit + Tokens + Mirrors {
     /// Returns the server's name, version and format epochs.
     async fn server_version(&self) -> Result<ServerVersion, RegistryError>;
 

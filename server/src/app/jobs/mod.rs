@@ -26,6 +26,7 @@
 //! | `check` | | a request | the next request resumes it |
 //! | `retention` | an application | a timer, a request | another process resumes it |
 //! | `deliver` | a webhook | a due message | another process sends the message again |
+//! | `mirror` | a mirror | an interval, a request | another process begins anew |
 //! | `backup` | | a request, and runs as long as its answer | nothing: a copy is of one moment |
 
 use std::error::Error;

@@ -20,14 +20,16 @@ pub enum JobKind {
     Collection,
     /// The deliveries of one webhook. The subject is the id of the webhook.
     Deliver,
+    /// The runs of one mirror. The subject is the name of the mirror.
+    Mirror,
     /// An application of retention policies. The subject is the name of the application.
     Retention,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [Self; 5] =
-        [Self::Backup, Self::Check, Self::Collection, Self::Deliver, Self::Retention];
+    pub const ALL: [Self; 6] =
+        [Self::Backup, Self::Check, Self::Collection, Self::Deliver, Self::Mirror, Self::Retention];
 
     /// Returns the name in the API and in the catalog.
     #[must_use]
@@ -37,6 +39,7 @@ impl JobKind {
             Self::Check => "check",
             Self::Collection => "collection",
             Self::Deliver => "deliver",
+            Self::Mirror => "mirror",
             Self::Retention => "retention",
         }
     }

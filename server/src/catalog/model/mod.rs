@@ -8,6 +8,7 @@ pub mod collect;
 pub(super) mod content;
 pub mod jobs;
 pub(super) mod leases;
+pub mod mirrors;
 pub(super) mod releases;
 pub mod relocation;
 pub mod retention;

@@ -8,5 +8,6 @@ pub(super) mod audit;
 pub(super) mod collect;
 pub(super) mod content;
 pub(super) mod maintenance;
+pub(super) mod mirrors;
 pub(super) mod releases;
 pub(super) mod retention;

@@ -11,7 +11,7 @@
 
 mod versions;
 
-use versions::{V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15};
+use versions::{V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15, V16};
 
 pub(super) use versions::TABLES;
 
@@ -64,10 +64,11 @@ const DIALECT: [(&str, &str, &str); 7] = [
 ];
 
 /// The migrations. Each takes the schema from the version of its position to the next version.
-const MIGRATIONS: [&str; 15] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15];
+const MIGRATIONS: [&str; 16] =
+    [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15, V16];
 
 /// The schema version of this program.
-pub(super) const VERSION: u32 = 15;
+pub(super) const VERSION: u32 = 16;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 /// Deletes the job that made a copy from the copy, which would show the job as interrupted.

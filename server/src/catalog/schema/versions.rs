@@ -394,8 +394,27 @@ CREATE TABLE relocation (
 );
 ";
 
+/// Adds mirrors.
+pub(super) const V16: &str = "
+CREATE TABLE mirrors (
+    name TEXT NOT NULL PRIMARY KEY,
+    direction TEXT NOT NULL,
+    url TEXT NOT NULL,
+    token TEXT,
+    applications TEXT NOT NULL,
+    channels TEXT NOT NULL,
+    every_secs BIGINT NOT NULL,
+    bytes_per_sec_max BIGINT,
+    deletes BIGINT NOT NULL,
+    overrides_channels BIGINT NOT NULL,
+    request_count BIGINT NOT NULL,
+    created_at_secs BIGINT NOT NULL,
+    created_by TEXT NOT NULL
+);
+";
+
 /// The names of all tables in use.
-pub(in crate::catalog) const TABLES: [&str; 33] = [
+pub(in crate::catalog) const TABLES: [&str; 34] = [
     "applications",
     "packs",
     "chunks",
@@ -429,4 +448,5 @@ pub(in crate::catalog) const TABLES: [&str; 33] = [
     "identity",
     "request_counts",
     "relocation",
+    "mirrors",
 ];

@@ -6,6 +6,7 @@ mod check;
 mod collect;
 mod content;
 mod jobs;
+mod mirrors;
 mod releases;
 mod relocation;
 mod retention;

@@ -140,14 +140,20 @@ async fn authorize(
     request: &ServiceRequest,
     edge: &Edge,
 ) -> Result<Actor, Refusal> {
+    let value = request.headers().get(header::AUTHORIZATION);
+    let secret = value.and_then(|value| value.to_str().ok()?.split_once(' '));
+    let secret = secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let secret = secret.map(|(_, secret)| secret.trim());
+    if let Some(name) = secret.and_then(|secret| edge.grants.actor(secret)) {
+        return Ok(Actor { name, role: Some(Role::Publisher), applications: Vec::new() });
+    }
     let Some(tokens) = edge.authentication.as_ref().filter(|_| access != Access::Open) else {
         return Ok(Actor::default());
     };
-    let value = request.headers().get(header::AUTHORIZATION).ok_or(Refusal::NoToken)?;
-    let secret = value.to_str().ok().and_then(|text| text.split_once(' '));
-    let secret = secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let (_, secret) = secret.ok_or(Refusal::Unidentified(Unidentified::Unknown))?;
-    let secret = secret.trim();
+    let secret = secret.ok_or(match value {
+        None => Refusal::NoToken,
+        Some(_) => Refusal::Unidentified(Unidentified::Unknown),
+    })?;
     if !tokens.knows(secret) {
         edge.limiter.check_refused(request)?;
     }

@@ -14,6 +14,7 @@
 //! | length, pace and memory of the body | while a handler's extractor reads it | `body` |
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use tokio::sync::Mutex;
 
 use crate::config::Rates;
 use crate::metrics::Metrics;
-use crate::tokens::Authentication;
+use crate::tokens::{Authentication, Grants};
 use body::{Budget, Spool};
 
 mod access;
@@ -45,6 +46,8 @@ pub(crate) use route::{Resource, at, unmatched};
 pub(crate) struct Edge {
     /// The accepted tokens. `None` permits everything to everybody.
     pub(crate) authentication: Option<Authentication>,
+    /// The rights of parts of this process, in addition to tokens.
+    pub(crate) grants: Arc<Grants>,
     /// The metrics.
     pub(crate) metrics: Metrics,
     /// Set when the registry is about to stop.
@@ -73,12 +76,14 @@ impl Edge {
     #[must_use]
     pub(crate) fn new(
         authentication: Option<Authentication>,
+        grants: Arc<Grants>,
         request_prefix: u64,
         rates: Rates,
         voice: &'static dyn Voice,
     ) -> Self {
         Self {
             authentication,
+            grants,
             metrics: Metrics::default(),
             draining: AtomicBool::new(false),
             probed: Mutex::new(None),

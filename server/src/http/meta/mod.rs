@@ -37,8 +37,11 @@ pub(super) fn resources() -> Vec<Resource> {
 #[utoipa::path(get, path = "/v1/version", tag = "meta",
     responses((status = 200, description = "The name and version of the server",
                body = ServerVersion)))]
-pub(crate) async fn version() -> web::Json<ServerVersion> {
+pub(crate) async fn version(registry: web::Data<Registry>) -> web::Json<ServerVersion> {
+    // The version is told even if the catalog does not answer.
+    let id = timeout(limits::PROBE_TIME_MAX, registry.id()).await;
     web::Json(ServerVersion {
+        registry: id.ok().and_then(|id| id.ok().flatten()),
         name: "seawall".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epochs: vec![FORMAT_EPOCH],

@@ -9,6 +9,7 @@ pub(super) mod answers;
 mod audit;
 mod content;
 mod maintenance;
+mod mirrors;
 mod openapi;
 mod releases;
 mod retention;
@@ -39,6 +40,7 @@ pub(super) fn resources() -> Vec<Resource> {
         maintenance::damage::resources(),
         maintenance::fsck::resources(),
         maintenance::jobs::resources(),
+        mirrors::resources(),
         tokens::resources(),
     ];
     files.into_iter().flatten().collect()

@@ -35,7 +35,7 @@ pub(crate) struct AuditArgs {
     /// Only actions on this application
     pub(crate) application: Option<String>,
     /// Only this action: publish, promote, delete, pin, unpin, policy, quota, webhook, token,
-    /// damage, collect, repair or recover
+    /// damage, collect, repair, recover or mirror
     #[arg(long)]
     pub(crate) action: Option<String>,
     /// Only actions with the token of this name
@@ -92,7 +92,7 @@ pub(crate) enum RawWebhooks {
 pub(crate) struct WebhookAddArgs {
     /// The address for messages, sent by POST: http:// or https://
     pub(crate) url: String,
-    /// The events to send, separated by commas: publish, promote, delete, damage
+    /// The events to send, between commas: publish, promote, delete, damage, mirror
     #[arg(long, value_name = "EVENTS", value_delimiter = ',', required = true)]
     pub(crate) events: Vec<String>,
     /// Only events of this application

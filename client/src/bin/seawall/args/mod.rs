@@ -13,6 +13,7 @@ pub(crate) mod help;
 pub(crate) mod images;
 pub(crate) mod look;
 pub(crate) mod maintenance;
+pub(crate) mod mirrors;
 pub(crate) mod releases;
 pub(crate) mod retention;
 #[cfg(feature = "server")]
@@ -40,6 +41,7 @@ impl RawCommand {
             Self::Hosts(args) => &args.listing,
             Self::Audit(raw) => return raw.listing(),
             Self::Token(raw) => return raw.listing(),
+            Self::Mirror(raw) => return raw.listing(),
             _ => return Listing::default(),
         };
         listing.clone()
@@ -114,6 +116,9 @@ pub(crate) enum RawCommand {
     Relocate(Box<maintenance::RelocateArgs>),
     #[command(flatten)]
     Audit(audit::RawAudit),
+    /// Copy releases from or to another registry by themselves (mirrors)
+    #[command(subcommand, arg_required_else_help = true)]
+    Mirror(mirrors::RawMirrors),
     /// Create, list and revoke access tokens
     #[command(subcommand, arg_required_else_help = true)]
     Token(tokens::RawTokens),

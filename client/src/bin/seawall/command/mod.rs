@@ -14,6 +14,7 @@ mod copy;
 mod images;
 mod look;
 mod maintenance;
+pub(crate) mod mirrors;
 mod push;
 mod reference;
 mod releases;
@@ -27,6 +28,7 @@ pub(crate) use look::Promote;
 #[cfg(feature = "server")]
 pub(crate) use maintenance::Offline;
 pub(crate) use maintenance::{Collect, Maintenance, Repair};
+use mirrors::Mirrors;
 pub(crate) use push::Push;
 pub(crate) use reference::Target;
 pub(crate) use reference::relative::{self, Named, Patch};
@@ -76,6 +78,7 @@ pub(crate) enum Command {
     Offline(Offline),
     Audit(Reach, Audit),
     Tokens(Reach, Tokens),
+    Mirrors(Reach, Mirrors),
 }
 
 impl Command {
@@ -136,6 +139,7 @@ impl Command {
             RawCommand::Relocate(args) => Ok(Self::Offline(Offline::Relocate(args))),
             RawCommand::Audit(raw) => audit::prove(raw),
             RawCommand::Token(raw) => tokens::prove(raw),
+            RawCommand::Mirror(raw) => mirrors::prove(raw),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -190,6 +194,7 @@ impl Command {
             },
             Self::Audit(_, order) => order.schema(),
             Self::Tokens(_, order) => order.schema(),
+            Self::Mirrors(_, order) => order.schema(),
         }
     }
 
@@ -223,7 +228,8 @@ impl Command {
             | Self::Maintenance(..)
             | Self::BackupOf(..)
             | Self::Audit(..)
-            | Self::Tokens(..) => true,
+            | Self::Tokens(..)
+            | Self::Mirrors(..) => true,
             Self::Copy(_, copy) => !copy.is_to_depot(),
             #[cfg(feature = "server")]
             Self::Offline(..) => true,
@@ -252,6 +258,7 @@ impl Command {
             | Self::VerifyRelease(reach, ..)
             | Self::Audit(reach, _)
             | Self::Tokens(reach, _)
+            | Self::Mirrors(reach, _)
             | Self::Maintenance(reach, ..)
             | Self::BackupOf(reach, ..) => Some(reach),
             #[cfg(feature = "server")]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall::bundle::{BundleError, BundleWriter, CheckedPart, HAVE_LEN_MAX, Have, check};
-use seawall::copy::{self, CopyReport, Filter, Pick};
+use seawall::copy::{self, CopyReport, Filter, Manner, Pick};
 use seawall::depot::{Depot, Owner};
 use seawall::error::Failure as _;
 use seawall_api::names::ApplicationPattern;
@@ -97,6 +97,7 @@ async fn create(context: Context, order: CreateBundle) -> Result<(), Failure> {
         to: Arc::clone(&depot) as _,
         picks: what.into_iter().map(|it| it.pick(&Filter::default())).collect(),
         dry_run: false,
+        manner: Manner::default(),
         progress: context.progress,
     };
     let report = copy::copy(&order).await?;
@@ -134,6 +135,7 @@ async fn import(context: Context, files: &[PathBuf], dry_run: bool) -> Result<()
         to: context.registry,
         picks: vec![Pick::Each(all, Filter::default())],
         dry_run,
+        manner: Manner::default(),
         progress: context.progress,
     };
     let report = copy::copy(&order).await?;

@@ -8,6 +8,7 @@ mod hosts;
 mod images;
 mod look;
 pub(crate) mod maintenance;
+pub(crate) mod mirrors;
 mod releases;
 mod retention;
 mod tokens;
@@ -131,6 +132,7 @@ async fn with_registry(command: Command, context: Context) -> Result<(), Failure
         Command::Retention(_, order) => retention::run(&context, order).await,
         Command::Audit(_, audit) => audit::run(&context, audit).await,
         Command::Tokens(_, order) => tokens::run(&context, order).await,
+        Command::Mirrors(_, order) => mirrors::run(&context, order).await,
         Command::VerifyRelease(_, target) => verify::release(context, target).await,
         Command::Maintenance(_, maintenance) => maintenance::run(context, maintenance).await,
         Command::BackupOf(_, _, out) => backup::backup(&context, &out).await,

@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 
 /// The renamed fields: the enclosing object (`*` for any), the field's name, and its name in the
 /// contract.
-const RENAMED: [(&str, &str, &str); 34] = [
+const RENAMED: [(&str, &str, &str); 36] = [
     ("*", "alreadyThere", "alreadyPresent"),
     ("*", "diskLen", "diskBytes"),
     ("*", "fileLen", "fileBytes"),
@@ -33,6 +33,7 @@ const RENAMED: [(&str, &str, &str); 34] = [
     ("hosts", "disks", "diskCount"),
     ("noted", "disks", "diskCount"),
     ("packages", "len", "fileBytes"),
+    ("mirrors", "name", "mirror"),
     ("jobs", "bytes", "doneBytes"),
     ("jobs", "objects", "objectCount"),
     ("partitions", "len", "partitionBytes"),
@@ -45,6 +46,7 @@ const RENAMED: [(&str, &str, &str); 34] = [
     ("seawall.export", "disk", "reference"),
     ("seawall.fsck", "bytes", "readBytes"),
     ("seawall.fsck", "objects", "objectCount"),
+    ("seawall.mirror", "name", "mirror"),
     ("seawall.package", "release", "reference"),
     ("seawall.patch", "disks", "changes"),
     ("seawall.patch-plan", "disks", "changes"),

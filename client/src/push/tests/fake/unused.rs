@@ -3,18 +3,20 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, TokenName, Version};
+use seawall_api::names::{
+    ApplicationName, ChannelName, HostName, MirrorName, PinName, TokenName, Version,
+};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
     ApplyRetention, AuditPage, CreatedToken, Damage, DamagedRelease, DeletedRelease, DeliveryPage,
-    Fsck, Holders, HostPage, HostRun, Jobs, Lease, NewToken, NewWebhook, Pin, Policies, Policy,
-    Quota, RenewHost, RetentionOutcome, RetentionPlan, RetentionPolicy, SetQuota, StartFsck,
-    TokenPage, Webhook,
+    Fsck, Holders, HostPage, HostRun, Jobs, Lease, Mirror, MirrorRequest, NewMirror, NewToken,
+    NewWebhook, Pin, Policies, Policy, Quota, RenewHost, RetentionOutcome, RetentionPlan,
+    RetentionPolicy, SetQuota, StartFsck, TokenPage, Webhook,
 };
 
 use super::{FakeRegistry, unused};
-use crate::registry::{Audit, AuditFilter, Maintenance, RegistryError, Retention, Tokens};
+use crate::registry::{Audit, AuditFilter, Maintenance, Mirrors, RegistryError, Retention, Tokens};
 
 #[async_trait]
 impl Retention for FakeRegistry {
@@ -149,6 +151,29 @@ impl Tokens for FakeRegistry {
     }
 
     async fn revoke_token(&self, _: &TokenName) -> Result<(), RegistryError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl Mirrors for FakeRegistry {
+    async fn mirrors(&self) -> Result<Vec<Mirror>, RegistryError> {
+        unused()
+    }
+
+    async fn mirror(&self, _: &MirrorName) -> Result<Mirror, RegistryError> {
+        unused()
+    }
+
+    async fn add_mirror(&self, _: &NewMirror) -> Result<Mirror, RegistryError> {
+        unused()
+    }
+
+    async fn remove_mirror(&self, _: &MirrorName) -> Result<(), RegistryError> {
+        unused()
+    }
+
+    async fn run_mirror(&self, _: &MirrorName) -> Result<MirrorRequest, RegistryError> {
         unused()
     }
 }

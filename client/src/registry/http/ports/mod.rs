@@ -2,6 +2,7 @@
 
 mod audit;
 mod maintenance;
+mod mirrors;
 mod reading;
 mod registry;
 mod retention;

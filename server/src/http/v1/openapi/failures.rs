@@ -81,8 +81,8 @@ const OWN: [(&str, &str, &[Code]); 29] = [
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];
 /// The further error codes for packs (an upload needs no other objects, reads have ranges), quotas,
-/// webhooks and tokens.
-const PACK: [(&str, &str, &[Code]); 8] = [
+/// webhooks, tokens and mirrors.
+const PACK: [(&str, &str, &[Code]); 12] = [
     ("get", "/v1/packs/{pack}", &[Code::NotFound, Code::RangeNotSatisfiable, Code::Damaged]),
     (
         "put",
@@ -95,6 +95,10 @@ const PACK: [(&str, &str, &[Code]); 8] = [
     ("get", "/v1/webhooks/{webhook}/deliveries", &[Code::NotFound]),
     ("post", "/v1/tokens", &[Code::NameTaken, Code::LimitReached, Code::StorageFull]),
     ("delete", "/v1/tokens/{token}", &[Code::NotFound, Code::StorageFull]),
+    ("post", "/v1/mirrors", &[Code::LimitReached, Code::StorageFull]),
+    ("get", "/v1/mirrors/{mirror}", &[Code::NotFound]),
+    ("delete", "/v1/mirrors/{mirror}", &[Code::NotFound, Code::StorageFull]),
+    ("post", "/v1/mirrors/{mirror}/runs", &[Code::NotFound, Code::StorageFull]),
 ];
 
 /// The further error codes for the retention and deletion of releases.

@@ -8,6 +8,7 @@ use utoipa::{Modify, OpenApi};
 use super::audit::{log, quotas, webhooks};
 use super::content::{chunks, descriptors, indexes, leases, packs};
 use super::maintenance::{backup, collect, damage, fsck, jobs};
+use super::mirrors;
 use super::releases::{applications, channels, diff, published};
 use super::retention::{hosts, pins, policies};
 use super::tokens;
@@ -49,6 +50,8 @@ pub(super) const NOT_MODIFIED: &str = "The client's copy is current";
         (name = "jobs", description = "The status of long work, the same from every process"),
         (name = "audit", description = "The audit log"),
         (name = "webhooks", description = "Delivery of events to URLs"),
+        (name = "mirrors", description = "Standing orders to copy releases from or to another \
+             registry"),
         (name = "tokens", description = "Access tokens that the registry keeps")
     ),
     paths(
@@ -71,6 +74,7 @@ pub(super) const NOT_MODIFIED: &str = "The client's copy is current";
         backup::backup, jobs::list, jobs::stop,
         log::list, quotas::read, quotas::set,
         webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries,
+        mirrors::list, mirrors::add, mirrors::read, mirrors::remove, mirrors::run,
         tokens::list, tokens::create, tokens::revoke
     ),
     components(schemas(Problem, seawall_api::v1::WebhookMessage)),

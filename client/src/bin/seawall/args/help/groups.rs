@@ -15,7 +15,7 @@ pub(super) const GROUPS: &[Group] = &[
         "Run a registry",
         &[
             "serve", "gc", "fsck", "repair", "jobs", "backup", "recover", "drill", "relocate",
-            "audit", "webhooks", "quota", "token",
+            "mirror", "audit", "webhooks", "quota", "token",
         ],
     ),
     ("Disk images, without a registry", &["convert", "inspect"]),

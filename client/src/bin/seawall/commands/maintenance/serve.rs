@@ -1,5 +1,6 @@
 //! `seawall serve DATA`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_server::telemetry::{self, LogFormat};
@@ -8,6 +9,7 @@ use seawall_server::{Access, Config, MinFree, Rate, Rates, UpstreamAt};
 use super::{catalog, store};
 use crate::args::Global;
 use crate::args::serve::{self, ServeArgs};
+use crate::commands::mirrors::carrier::Copier;
 use crate::connect::hosted::refused;
 use crate::failure::Failure;
 use crate::size;
@@ -54,7 +56,9 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
             .transpose()?,
         ..Config::new(args.data)
     };
-    let running = seawall_server::start(config).await.map_err(|error| refused(&error))?;
+    let running = seawall_server::start_with(config, Some(Arc::new(Copier)))
+        .await
+        .map_err(|error| refused(&error))?;
     // On standard output, so that a script that asked for port 0 can read the port. A failure is
     // only logged.
     if let Err(error) = crate::output::write(&format!("listening on http://{}\n", running.addr())) {

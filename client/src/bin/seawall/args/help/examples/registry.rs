@@ -89,6 +89,60 @@ pub(super) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "mirror",
+        &[
+            example(
+                "Keep a site supplied with the stable releases",
+                "seawall mirror add site --to https://site.example --apps '*' --channels stable",
+            ),
+            example("See how far behind the mirrors are", "seawall mirror list"),
+        ],
+    ),
+    (
+        "mirror add",
+        &[
+            example(
+                "Send the stable releases of a team to a site, at most 200 MiB/s",
+                "seawall mirror add site --to https://site.example --apps 'team/*' --channels stable --limit 200MiB/s",
+            ),
+            example(
+                "Fetch everything from another registry once an hour",
+                "seawall mirror add central --from https://central.example --apps '*' --every 1h",
+            ),
+        ],
+    ),
+    (
+        "mirror list",
+        &[
+            example("List the mirrors", "seawall mirror list"),
+            example("Print their names alone", "seawall mirror list --format names"),
+        ],
+    ),
+    (
+        "mirror run",
+        &[
+            example("Run a mirror now", "seawall mirror run site"),
+            example("Print the result as JSON", "seawall mirror run site --json"),
+        ],
+    ),
+    (
+        "mirror status",
+        &[
+            example("Show how far a mirror is", "seawall mirror status site"),
+            example("Print the status as JSON", "seawall mirror status site --json"),
+        ],
+    ),
+    (
+        "mirror remove",
+        &[
+            example("Remove a mirror", "seawall mirror remove site"),
+            example(
+                "Remove one of a registry in a directory",
+                "seawall mirror remove site --registry ./registry",
+            ),
+        ],
+    ),
+    (
         "audit",
         &[
             example("Show who did what to an application", "seawall audit shop --since 7d"),
