@@ -122,7 +122,13 @@ impl Remote {
         let relative = path_and_query.trim_start_matches('/');
         // Relative text could name another host.
         let joined = Url::parse(&format!("{}{relative}", self.base));
-        joined.map_err(|error| ApiError::invalid(format!("the path is malformed: {error}")))
+        let joined =
+            joined.map_err(|error| ApiError::invalid(format!("the path is malformed: {error}")))?;
+        // `..` could lead out of the registry, to something else on its host.
+        match joined.path().starts_with(self.base.path()) {
+            true => Ok(joined),
+            false => Err(ApiError::invalid("the path leads out of the registry")),
+        }
     }
 
     /// Sends a request of the edge, and returns the head of the answer.
@@ -350,4 +356,29 @@ pub(super) async fn forward(
         Some(len) => response.no_chunking(len).body(SizedStream::new(len, pieces)),
         None => response.streaming(pieces),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_below_the_address_of_the_upstream() {
+        let remote = Remote::new("http://127.0.0.1:1/registry").unwrap();
+        let url = |path: &str| remote.url(path).ok().map(|url| url.to_string());
+        let below = Some("http://127.0.0.1:1/registry/v1/packs?a=b".to_owned());
+        assert_eq!(url("/v1/packs?a=b"), below);
+        assert_eq!(url("//v1/packs?a=b"), below);
+        for out in ["/../admin", "/v1/../../admin", "/%2e%2e/admin", "/v1/%2E%2e/.%2e/admin"] {
+            assert_eq!(url(out), None, "{out}");
+        }
+        assert_eq!(url("/@elsewhere").as_deref(), Some("http://127.0.0.1:1/registry/@elsewhere"));
+    }
+
+    #[test]
+    fn an_upstream_is_an_address_without_secrets() {
+        for wrong in ["", "registry", "file:///etc", "http://a:b@registry", "http://registry?q"] {
+            assert!(Remote::new(wrong).is_err(), "{wrong}");
+        }
+    }
 }
