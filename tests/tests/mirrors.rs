@@ -66,8 +66,8 @@ fn is_complete(status: &Value) -> bool {
 fn until_stable_is(world: &World, at: &Registry, version: &str) {
     let begun = Instant::now();
     loop {
-        let shown = at.client(world, "show shop:stable --json").ends();
-        if shown.status.success() && shown.json()["version"] == version {
+        let shown = at.client(world, "channels shop stable --json").ends();
+        if shown.status.success() && shown.json()["moves"][0]["version"] == version {
             return;
         }
         assert!(begun.elapsed() < TIME_MAX, "{shown}");
@@ -292,13 +292,14 @@ fn the_versions_that_the_target_deleted_or_has_otherwise_are_left_alone() {
     let world = shop();
     let (central, east) = (world.serve(), site(&world, "east"));
     east.client(&world, "push shop:1.1 --machine web=root:old.raw").succeeds();
+    central.client(&world, "push shop:0.9 --machine web=root:new.raw").succeeds();
     add(&world, &east, &format!("central --from {} --apps shop --every 7d", central.url()));
     until(&world, &east, "central", is_complete);
     central.client(&world, "push shop:1.1 --machine web=root:new.raw").succeeds();
     central.client(&world, "push shop:1.2 --machine web=root:new.raw").succeeds();
     central.client(&world, "promote shop:1.2 stable").succeeds();
     east.client(&world, "mirror run central").succeeds();
-    east.client(&world, "rm shop:1.0").succeeds();
+    east.client(&world, "rm shop:0.9").succeeds();
     let run = east.client(&world, "mirror run central --json").succeeds().json();
     let left = run["status"]["leftAlone"].as_array().unwrap();
     assert_eq!(left.len(), 1, "{run}");
