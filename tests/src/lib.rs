@@ -18,6 +18,7 @@ mod binary;
 mod bucket;
 mod bytes;
 mod disk;
+pub mod ec2;
 mod fault;
 mod gate;
 mod port;
