@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use object_store::CredentialProvider;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
 
 /// The variables that name credentials; their values may be secret.
 const SOURCES: [&str; 11] = [
@@ -97,6 +97,18 @@ impl Environment {
     fn decisive_profile(&self) -> Option<Profile> {
         let is_decided = DECISIVE.iter().any(|name| self.get(name).is_some());
         self.profile().filter(|profile| !is_decided && profile.path.is_file())
+    }
+
+    /// Returns the credentials for any service of AWS, renewed when they expire. No request is
+    /// sent.
+    ///
+    /// # Errors
+    /// Fails if the variables contradict each other.
+    pub fn credentials(&self, region: &str) -> object_store::Result<AwsCredentialProvider> {
+        // The chain of credentials is that of a bucket; its name is never sent.
+        let builder = AmazonS3Builder::new().with_bucket_name("none").with_region(region);
+        let s3 = self.apply(builder).build()?;
+        Ok(Arc::clone(s3.credentials()))
     }
 
     fn profile(&self) -> Option<Profile> {
