@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod bundle;
+pub mod cloud;
 pub mod convert;
 pub mod copy;
 pub mod deploy;

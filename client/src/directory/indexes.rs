@@ -150,23 +150,32 @@ impl DiskLayout {
     pub fn extents(
         &self,
     ) -> impl Iterator<Item = Result<(u64, Extent), HostError>> + Send + use<'_> {
-        (0..self.leaf_count()).flat_map(|position| match self.leaf(position) {
-            Some(leaf) => {
+        (0..self.leaf_count()).flat_map(|position| match self.extents_of(position) {
+            Ok(extents) => {
                 let mut offset = self.span(position).1.start;
-                let extents = leaf.extents().iter().map(|extent| {
+                let extents = extents.into_iter().map(|extent| {
                     let at = offset;
                     offset += extent.disk_len();
-                    Ok((at, *extent))
+                    Ok((at, extent))
                 });
                 extents.collect::<Vec<_>>()
             }
-            None => {
-                let path = self.cache.leaf_path(self.span(position).0);
-                let path = self.cache.root.path_of(&path);
-                let lost = std::io::Error::other("it was removed or changed meanwhile");
-                vec![Err(HostError::new("read", &path, lost))]
-            }
+            Err(error) => vec![Err(error)],
         })
+    }
+
+    /// Returns the extents of the leaf at `position`, in order.
+    ///
+    /// # Errors
+    /// Fails if the cache has lost the leaf since.
+    pub(crate) fn extents_of(&self, position: usize) -> Result<Vec<Extent>, HostError> {
+        let leaf = self.leaf(position).ok_or_else(|| {
+            let path = self.cache.leaf_path(self.span(position).0);
+            let path = self.cache.root.path_of(&path);
+            let lost = std::io::Error::other("it was removed or changed meanwhile");
+            HostError::new("read", &path, lost)
+        })?;
+        Ok(leaf.extents().to_vec())
     }
 
     /// Returns the ranges of data in bytes, with adjacent ranges joined.

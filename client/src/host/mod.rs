@@ -127,6 +127,19 @@ impl HostState {
         root.folder(&name)
     }
 
+    /// Returns the folder and the path of the journal of a volume at a provider. The path's folder
+    /// exists.
+    ///
+    /// # Errors
+    /// Fails if the folder cannot be made.
+    pub(crate) fn volume_journal(&self, volume: &str) -> Result<(Folder, FolderPath), HostError> {
+        make_own_folder(&self.root)?;
+        let root = Folder::open(&self.root)?;
+        let path = file_of("volumes", Path::new(volume));
+        root.make_folder_of(&path, mode::OWN_FOLDER)?;
+        Ok((root, path))
+    }
+
     /// Reads a record. Returns `None` if the record is missing or unreadable.
     fn read(&self, file: &FolderPath, len_max: u64) -> Option<Vec<u8>> {
         Folder::open(&self.root).and_then(|root| root.read(file, len_max)).ok()

@@ -5,10 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use seawall_api::digest::IndexDigest;
 use seawall_api::index::ChunkRef;
 use seawall_api::names::{DiskName, MachineName};
 use seawall_store::read::{Nearby, Reader, StoredDisk};
 
+use crate::directory::DiskLayout;
 use crate::fetch::{Packs, Seeds};
 use crate::host::{HostError, HostState};
 use crate::resolve::{ResolveError, Resolved, Scratch};
@@ -38,13 +40,27 @@ impl<'a> RemoteRelease<'a> {
         self.resolved
     }
 
+    /// Returns the layout of a disk of the release.
+    pub(crate) async fn layout(
+        &self,
+        machine: &MachineName,
+        disk: &DiskName,
+    ) -> Result<DiskLayout, ResolveError> {
+        self.resolved.layout(machine, disk, &self.scratch.indexes()).await
+    }
+
+    /// Returns the layout that an index describes, of a disk of another release.
+    pub(crate) async fn load(&self, index: IndexDigest) -> Result<DiskLayout, ResolveError> {
+        self.resolved.load(index, &self.scratch.indexes()).await
+    }
+
     /// Returns a disk of the release.
     pub(crate) async fn disk(
         &self,
         machine: &MachineName,
         disk: &DiskName,
     ) -> Result<StoredDisk, ResolveError> {
-        let layout = self.resolved.layout(machine, disk, &self.scratch.indexes()).await?;
+        let layout = self.layout(machine, disk).await?;
         let name = PathBuf::from(format!("{machine}/{disk}"));
         let (len, runs) = (layout.index().disk_len().get(), layout.data_runs()?);
         let leaves = Box::new(move |position| layout.leaf(position));
