@@ -15,6 +15,7 @@ mod buckets;
 mod bundle;
 mod cli;
 mod clocks;
+mod cloud;
 mod compat;
 mod completion;
 mod contract;

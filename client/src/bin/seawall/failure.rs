@@ -179,6 +179,7 @@ macro_rules! explained {
 }
 
 explained!(
+    seawall::cloud::CloudError,
     seawall::convert::ConvertFailure,
     seawall::copy::CopyError,
     seawall::describe::DescribeError,

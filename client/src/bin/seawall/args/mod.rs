@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 pub(crate) mod audit;
 pub(crate) mod bundle;
+pub(crate) mod cloud;
 mod global;
 pub(crate) mod help;
 pub(crate) mod images;
@@ -119,6 +120,9 @@ pub(crate) enum RawCommand {
     /// Copy releases from or to another registry by themselves (mirrors)
     #[command(subcommand, arg_required_else_help = true)]
     Mirror(mirrors::RawMirrors),
+    /// Make releases into images of a cloud, and manage them
+    #[command(subcommand, arg_required_else_help = true)]
+    Cloud(cloud::RawCloud),
     /// Create, list and revoke access tokens
     #[command(subcommand, arg_required_else_help = true)]
     Token(tokens::RawTokens),

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 
 pub(crate) mod audit;
 pub(crate) mod bundle;
+pub(crate) mod cloud;
 mod copy;
 mod images;
 mod look;
@@ -22,6 +23,7 @@ mod retention;
 pub(crate) mod tokens;
 
 use audit::Audit;
+use cloud::Cloud;
 pub(crate) use copy::Copy;
 pub(crate) use images::{Convert, Export, Inspect};
 pub(crate) use look::Promote;
@@ -79,6 +81,7 @@ pub(crate) enum Command {
     Audit(Reach, Audit),
     Tokens(Reach, Tokens),
     Mirrors(Reach, Mirrors),
+    Cloud(Reach, Cloud),
 }
 
 impl Command {
@@ -96,6 +99,7 @@ impl Command {
             Self::Copy(_, copy) => copy.targets_mut(),
             Self::Bundle(_, order) => order.targets_mut(),
             Self::Retention(_, order) => order.targets_mut(),
+            Self::Cloud(_, order) => order.targets_mut(),
             Self::Maintenance(_, Maintenance::Repair(repair)) => repair.target.iter_mut().collect(),
             _ => Vec::new(),
         }
@@ -140,6 +144,7 @@ impl Command {
             RawCommand::Audit(raw) => audit::prove(raw),
             RawCommand::Token(raw) => tokens::prove(raw),
             RawCommand::Mirror(raw) => mirrors::prove(raw),
+            RawCommand::Cloud(raw) => cloud::prove(raw),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -195,6 +200,7 @@ impl Command {
             Self::Audit(_, order) => order.schema(),
             Self::Tokens(_, order) => order.schema(),
             Self::Mirrors(_, order) => order.schema(),
+            Self::Cloud(_, order) => order.schema(),
         }
     }
 
@@ -228,6 +234,7 @@ impl Command {
             | Self::Maintenance(..)
             | Self::BackupOf(..)
             | Self::Audit(..)
+            | Self::Cloud(..)
             | Self::Tokens(..)
             | Self::Mirrors(..) => true,
             Self::Copy(_, copy) => !copy.is_to_depot(),
@@ -259,6 +266,7 @@ impl Command {
             | Self::Audit(reach, _)
             | Self::Tokens(reach, _)
             | Self::Mirrors(reach, _)
+            | Self::Cloud(reach, _)
             | Self::Maintenance(reach, ..)
             | Self::BackupOf(reach, ..) => Some(reach),
             #[cfg(feature = "server")]

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bundle;
+mod cloud;
 mod hints;
 mod hosts;
 mod images;
@@ -133,6 +134,7 @@ async fn with_registry(command: Command, context: Context) -> Result<(), Failure
         Command::Audit(_, audit) => audit::run(&context, audit).await,
         Command::Tokens(_, order) => tokens::run(&context, order).await,
         Command::Mirrors(_, order) => mirrors::run(&context, order).await,
+        Command::Cloud(_, order) => Box::pin(cloud::run(context, order)).await,
         Command::VerifyRelease(_, target) => verify::release(context, target).await,
         Command::Maintenance(_, maintenance) => maintenance::run(context, maintenance).await,
         Command::BackupOf(_, _, out) => backup::backup(&context, &out).await,

@@ -1,5 +1,6 @@
 //! Examples, at least two per command, for `--help` and the man pages. A test parses each of them.
 
+mod cloud;
 mod registry;
 
 /// A command line and its description.
@@ -16,7 +17,11 @@ const fn example(does: &'static str, line: &'static str) -> Example {
 /// Returns the examples of a command by its path, such as `retention set`; empty for an unknown
 /// path.
 pub(super) fn of(path: &str) -> &'static [Example] {
-    let found = EXAMPLES.iter().chain(registry::EXAMPLES).find(|(of, _)| *of == path);
+    let found = EXAMPLES
+        .iter()
+        .chain(registry::EXAMPLES)
+        .chain(cloud::EXAMPLES)
+        .find(|(of, _)| *of == path);
     found.map_or(&[], |(_, examples)| examples)
 }
 

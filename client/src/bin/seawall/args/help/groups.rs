@@ -11,6 +11,7 @@ pub(super) const GROUPS: &[Group] = &[
     ),
     ("Inspect", &["list", "show", "diff", "channels", "status", "report", "hosts"]),
     ("Keep and delete releases", &["promote", "pin", "unpin", "rm", "retention"]),
+    ("Images of a cloud", &["cloud"]),
     (
         "Run a registry",
         &[
