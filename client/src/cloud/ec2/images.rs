@@ -47,7 +47,11 @@ fn owned() -> Query {
 
 /// Reads an image. Returns `None` unless it is ours.
 fn image(node: Node<'_, '_>) -> Option<Image> {
-    let origin = Origin::of_tags(&tags(node))?;
+    image_of(node, Origin::of_tags(&tags(node))?)
+}
+
+/// Reads an image whose origin is known.
+fn image_of(node: Node<'_, '_>, origin: Origin) -> Option<Image> {
     let state = match text(node, "imageState")?.as_str() {
         "available" => State::Available,
         "disabled" => State::Disabled,
@@ -94,7 +98,7 @@ pub(super) async fn register(wire: &Wire, spec: &ImageSpec<'_>) -> Result<Image,
             }
             Err(error) => return Err(error),
         };
-        return ready(wire, &id).await;
+        return ready(wire, &id, &spec.origin).await;
     }
     Err(CloudError::NoSuch {
         what: format!("two other images have the names for machine `{}`", spec.machine.name),
@@ -102,12 +106,12 @@ pub(super) async fn register(wire: &Wire, spec: &ImageSpec<'_>) -> Result<Image,
     })
 }
 
-/// Waits until an image is usable.
-async fn ready(wire: &Wire, id: &str) -> Result<Image, CloudError> {
+/// Waits until an image is usable. It is known by its id: a service may show its tags later.
+async fn ready(wire: &Wire, id: &str, origin: &Origin) -> Result<Image, CloudError> {
     let query = Query::new("DescribeImages").about(id).with("ImageId.1", id);
     let begun = Instant::now();
     loop {
-        let found = match query.all_once(wire).await {
+        let found = match query.one(wire, origin).await {
             Ok(found) => found,
             // A new image may not be shown yet.
             Err(CloudError::Refused { name, .. }) if name == "InvalidAMIID.NotFound" => None,
@@ -129,10 +133,10 @@ async fn ready(wire: &Wire, id: &str) -> Result<Image, CloudError> {
 }
 
 impl Query {
-    async fn all_once(&self, wire: &Wire) -> Result<Option<Image>, CloudError> {
+    async fn one(&self, wire: &Wire, origin: &Origin) -> Result<Option<Image>, CloudError> {
         self.send(wire, |root| {
             let set = root.children().find(|it| it.tag_name().name() == "imagesSet")?;
-            set.children().filter(Node::is_element).find_map(image)
+            set.children().filter(Node::is_element).find_map(|it| image_of(it, origin.clone()))
         })
         .await
     }
