@@ -303,5 +303,5 @@ async fn a_registry_refuses_to_start_unsafely() {
     std::fs::write(damaged.path().join("catalog.sqlite"), vec![7; 8192]).unwrap();
     let error = start(Config { data_dir: damaged.path().into(), ..open }).await.unwrap_err();
     assert!(matches!(error, StartError::Catalog { .. }), "{error}");
-    assert!(error.remedy().unwrap().contains("rebuilt from the store"));
+    assert!(error.remedy().unwrap().contains("rebuild it from the store"));
 }
