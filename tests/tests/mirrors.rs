@@ -309,6 +309,38 @@ fn the_versions_that_the_target_deleted_or_has_otherwise_are_left_alone() {
 }
 
 #[test]
+fn deletions_follow_only_where_asked_and_only_what_nothing_holds() {
+    let world = shop();
+    let (central, east, west) = (world.serve(), site(&world, "east"), site(&world, "west"));
+    release(&world, &central);
+    for version in ["0.8", "0.9"] {
+        let push = format!("push shop:{version} --machine web=root:new.raw");
+        central.client(&world, &push).succeeds();
+    }
+    let order = format!("central --from {} --apps shop --every 7d", central.url());
+    add(&world, &east, &format!("{order} --delete"));
+    add(&world, &west, &order);
+    for place in [&east, &west] {
+        until(&world, place, "central", is_complete);
+        place.client(&world, "push shop:5 --machine web=root:new.raw").succeeds();
+    }
+    east.client(&world, "pin shop:0.8 --reason kept").succeeds();
+    for version in ["0.8", "0.9"] {
+        central.client(&world, &format!("rm shop:{version}")).succeeds();
+    }
+    let run = east.client(&world, "mirror run central --json").succeeds().json();
+    west.client(&world, "mirror run central").succeeds();
+    assert_eq!(run["status"]["deletedInAll"], 1, "{run}");
+    let left = run["status"]["leftAlone"].to_string();
+    assert!(left.contains("shop:0.8 was deleted in the source, and stays"), "{run}");
+    east.client(&world, "show shop:0.9").exits_with(3);
+    // The pinned one, and the one that the source never had.
+    east.client(&world, "show shop:0.8").succeeds();
+    east.client(&world, "show shop:5").succeeds();
+    west.client(&world, "show shop:0.9").succeeds();
+}
+
+#[test]
 fn a_limit_holds_the_rate_down() {
     let world = World::new();
     raw(&world.path("big.raw"), 64 * MIB, &[(0, Noise::new("big").bytes(48 * MIB))]);

@@ -19,6 +19,7 @@
 //! 4. A copy that ends early leaves chunks that the next one finds, and no names.
 
 mod channels;
+mod deletions;
 mod error;
 mod frames;
 mod lacking;
@@ -35,6 +36,7 @@ use seawall_api::names::{ApplicationName, ApplicationPattern};
 use seawall_api::reference::Selector;
 
 pub use channels::{Moved, MovedChannel};
+pub use deletions::{Followed, follow_deletions};
 pub use error::CopyError;
 pub use manner::{Ledger, Manner, Pace};
 pub use report::{Amount, CopiedRelease, CopyReport};

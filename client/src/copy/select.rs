@@ -12,7 +12,7 @@ use seawall_api::v1::ReleaseSummary;
 
 use super::manner::remark;
 use super::{Copy, CopyError, Pick};
-use crate::registry::Pages;
+use crate::registry::{Pages, Reading};
 use crate::resolve;
 
 /// The maximum number of releases that one order may name.
@@ -140,7 +140,7 @@ async fn some(
     filter: &Filter,
     selected: &mut Selected,
 ) -> Result<(), CopyError> {
-    for application in applications(copy, pattern).await? {
+    for application in applications(copy.from.as_ref(), pattern).await? {
         each(copy, &application, filter, selected).await.map_err(|error| match error {
             CopyError::Registry(error) if error.code() == Some(Code::NotFound) => {
                 CopyError::NoApplication { pattern: pattern.clone() }
@@ -189,8 +189,8 @@ async fn one(
     selected.add(SelectedRelease { application, version, digest })
 }
 
-async fn applications(
-    copy: &Copy,
+pub(super) async fn applications(
+    place: &dyn Reading,
     pattern: &ApplicationPattern,
 ) -> Result<Vec<ApplicationName>, CopyError> {
     if let Ok(name) = pattern.as_str().parse() {
@@ -200,7 +200,7 @@ async fn applications(
     let mut pages = Pages::of("list applications");
     let mut after: Option<ApplicationName> = None;
     loop {
-        let page = copy.from.applications(after.as_ref()).await?;
+        let page = place.applications(after.as_ref()).await?;
         let names = page.applications.into_iter().map(|application| application.name);
         found.extend(names.filter(|name| pattern.matches(name)));
         after = pages.follow(page.next)?;

@@ -58,7 +58,14 @@ async fn carry(errand: &Errand, watch: Arc<dyn Watch>) -> Result<Carried, Failur
         }
     };
     let report = copy::copy(&order(false, Some(Arc::new(tell)))).await?;
-    Ok(Carried { deleted: 0, left_alone: report.left_alone })
+    let mut carried = Carried { deleted: 0, left_alone: report.left_alone };
+    if mirror.deletes {
+        let patterns = &mirror.applications;
+        let followed = copy::follow_deletions(from.as_ref(), to.as_ref(), patterns).await?;
+        carried.deleted = followed.deleted;
+        carried.left_alone.extend(followed.left_alone);
+    }
+    Ok(carried)
 }
 
 fn picks(mirror: &Mirror) -> Vec<Pick> {
