@@ -68,7 +68,8 @@ impl FromStr for VersionPattern {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // A dot or plus may follow the beginning of a version, though it may not end one.
-        let beginning = text.strip_suffix('*').map(|it| it.trim_end_matches(['.', '-', '+', '_']));
+        let beginning = text.strip_suffix('*');
+        let beginning = beginning.map(|it| it.strip_suffix(['.', '-', '+', '_']).unwrap_or(it));
         match beginning.unwrap_or(text) {
             "" if beginning.is_some() && text == "*" => Ok(Self(text.to_owned())),
             version if version.parse::<Version>().is_ok() => Ok(Self(text.to_owned())),
