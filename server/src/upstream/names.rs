@@ -100,7 +100,7 @@ impl Upstream {
         let now_secs = self.host.now_secs();
         let age = |kept: &Kept| now_secs.saturating_sub(kept.at_secs);
         if let Some(kept) = &kept
-            && age(kept) <= ages.fresh.as_secs()
+            && age(kept) < ages.fresh.as_secs()
             && kept.at_secs <= now_secs
         {
             return Ok(Answered {
