@@ -69,7 +69,7 @@ pub(crate) enum RawCommand {
     Show(look::ShowArgs),
     /// List the channels of an application, or the moves of one
     Channels(look::ChannelsArgs),
-    /// Copy releases and channels to another registry; only what it lacks travels
+    /// Copy releases and channels to another registry or a depot
     Copy(releases::CopyArgs),
     /// Carry releases in files to a place without a network
     #[command(subcommand)]

@@ -210,6 +210,7 @@ mod tests {
             "recover",
             "drill",
             "relocate",
+            "bundle verify",
         ];
         for (path, command) in commands() {
             if command.has_subcommands() {

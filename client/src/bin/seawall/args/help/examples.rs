@@ -76,6 +76,46 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "bundle create",
+        &[
+            example(
+                "Carry a channel and its release",
+                "seawall bundle create shop:stable -o shop.bundle",
+            ),
+            example(
+                "The same in files for a stick",
+                "seawall bundle create shop:stable -o shop.bundle --split 4GiB",
+            ),
+        ],
+    ),
+    (
+        "bundle have",
+        &[
+            example("Write the list for `create --have`", "seawall bundle have > site.have"),
+            example(
+                "The same for a registry in a directory",
+                "seawall bundle have --registry /var/lib/seawall > site.have",
+            ),
+        ],
+    ),
+    (
+        "bundle verify",
+        &[
+            example("Check a bundle", "seawall bundle verify shop.bundle"),
+            example("Check one part alone", "seawall bundle verify shop.bundle.2"),
+        ],
+    ),
+    (
+        "bundle import",
+        &[
+            example("Bring a bundle into the registry", "seawall bundle import shop.bundle"),
+            example(
+                "See how much would be read",
+                "seawall bundle import shop.bundle.1 shop.bundle.2 --dry-run",
+            ),
+        ],
+    ),
+    (
         "copy",
         &[
             example(

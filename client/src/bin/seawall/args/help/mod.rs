@@ -19,8 +19,8 @@ const EXIT_STATUS: &str = "  0    done
        file system)
   8    no space left, here or at the registry, or a quota is exceeded
   129  the same as 130, by SIGHUP, unless SIGHUP is ignored as under nohup
-  130  interrupted: push, pull, patch, copy, repair and relocate resume; output of convert, export and
-       backup is removed
+  130  interrupted: push, pull, patch, copy, repair and relocate resume; output of convert, export
+       and backup is removed
   141  the reader of standard output went away (export, convert)
   143  the same as 130, by SIGTERM";
 

@@ -102,8 +102,8 @@ pub(super) const EXAMPLES: &[Examples] = &[
         "mirror add",
         &[
             example(
-                "Send the stable releases of a team to a site, at most 200 MiB/s",
-                "seawall mirror add site --to https://site.example --apps 'team/*' --channels stable --limit 200MiB/s",
+                "Send the releases of a team to a site, at most 200 MiB/s",
+                "seawall mirror add site --to https://site.example --apps 'team/*' --limit 200MiB/s",
             ),
             example(
                 "Fetch everything from another registry once an hour",
