@@ -72,7 +72,7 @@ pub struct Part {
     pub(super) bundle: [u8; 16],
     /// The position of the part, from 0.
     pub(super) position: u32,
-    /// Whether no part follows.
+    /// True if no part follows.
     pub(super) is_last: bool,
     /// The last record of each path.
     pub(super) records: HashMap<String, Record>,

@@ -1,4 +1,4 @@
-//! What a site holds, in a short list of releases: a bundle for the site leaves out their chunks.
+//! The list of releases that a site holds: a bundle for the site leaves out their chunks.
 
 use std::path::Path;
 

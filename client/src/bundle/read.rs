@@ -35,7 +35,7 @@ pub struct CheckedPart {
     pub bundle: String,
     /// The number of the part, from 1.
     pub number: u64,
-    /// Whether no part follows.
+    /// True if no part follows.
     pub is_last: bool,
     /// The number of records.
     pub record_count: u64,

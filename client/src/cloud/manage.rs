@@ -51,7 +51,7 @@ pub struct UnusedVolume {
     pub state: String,
 }
 
-/// What a place has of an application.
+/// The objects of an application in a place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {

@@ -40,7 +40,7 @@ pub(super) struct PlannedImage<'a> {
     pub(super) disks: Vec<Way>,
 }
 
-/// What a place lacks of a release.
+/// The part of a release that a place lacks.
 pub(super) struct Plan<'a> {
     pub(super) release: &'a Release,
     pub(super) writes: Vec<Write>,

@@ -8,8 +8,9 @@ use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 
 use super::CopyError;
+use super::present::listed;
 use super::select::applications;
-use crate::registry::{Pages, Reading, Registry, RegistryError};
+use crate::registry::{Reading, Registry, RegistryError};
 use crate::resolve;
 
 /// The deletions that were followed.
@@ -37,36 +38,16 @@ pub async fn follow_deletions(
             found => found?,
         };
         for application in found {
-            let source = versions(from, &application).await?;
-            for version in versions(to, &application).await? {
-                if !source.contains(&version) && is_deleted(from, &application, &version).await? {
-                    delete(to, (&application, &version), &mut followed).await?;
+            let source = listed(from, &application).await?;
+            for version in listed(to, &application).await?.keys() {
+                let is_absent = !source.contains_key(version);
+                if is_absent && is_deleted(from, &application, version).await? {
+                    delete(to, (&application, version), &mut followed).await?;
                 }
             }
         }
     }
     Ok(followed)
-}
-
-/// Returns the versions of an application; none if there is no such application.
-async fn versions(
-    place: &dyn Reading,
-    application: &ApplicationName,
-) -> Result<Vec<Version>, RegistryError> {
-    let mut found = Vec::new();
-    let mut pages = Pages::of("list releases");
-    let mut after: Option<Version> = None;
-    loop {
-        let page = match place.releases(application, after.as_ref()).await {
-            Err(error) if error.code() == Some(Code::NotFound) => return Ok(found),
-            page => page?,
-        };
-        found.extend(page.releases.into_iter().map(|release| release.version));
-        after = pages.follow(page.next)?;
-        if after.is_none() {
-            return Ok(found);
-        }
-    }
 }
 
 /// Returns true if a place says that it deleted a release.

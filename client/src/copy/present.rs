@@ -8,7 +8,7 @@ use seawall_api::problem::Code;
 
 use super::select::SelectedRelease;
 use super::{Copy, CopyError};
-use crate::registry::Pages;
+use crate::registry::{Pages, Reading, RegistryError};
 
 /// The releases of an application in the target.
 #[derive(Default)]
@@ -29,22 +29,23 @@ impl Present {
             return Ok(false);
         }
         if self.of.as_ref() != Some(&selected.application) {
-            self.releases = listed(copy, &selected.application).await?;
+            self.releases = listed(copy.to.as_ref(), &selected.application).await?;
             self.of = Some(selected.application.clone());
         }
         Ok(self.releases.get(&selected.version) == Some(&selected.digest))
     }
 }
 
-async fn listed(
-    copy: &Copy,
+/// Returns the releases of an application that a place lists; none without the application.
+pub(super) async fn listed(
+    place: &dyn Reading,
     application: &ApplicationName,
-) -> Result<HashMap<Version, ReleaseDigest>, CopyError> {
+) -> Result<HashMap<Version, ReleaseDigest>, RegistryError> {
     let mut found = HashMap::new();
     let mut pages = Pages::of("list releases");
     let mut after: Option<Version> = None;
     loop {
-        let page = match copy.to.releases(application, after.as_ref()).await {
+        let page = match place.releases(application, after.as_ref()).await {
             Err(error) if error.code() == Some(Code::NotFound) => break,
             page => page?,
         };

@@ -74,7 +74,7 @@ pub(super) struct Remote {
 #[derive(Clone, Debug)]
 pub(super) struct Whole {
     pub(super) status: u16,
-    /// Those that a client of the edge gets, too.
+    /// The headers that a client of the edge gets, too.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
 }

@@ -44,7 +44,7 @@ const DENIED: [&str; 13] = [
 const SKEWED: [&str; 4] =
     ["RequestExpired", "RequestTimeTooSkewed", "InvalidSignatureException", "RequestInTheFuture"];
 
-/// What follows from an error.
+/// The consequence of an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Class {
     /// Send fewer requests, and repeat this one.

@@ -82,7 +82,7 @@ impl Query {
     /// Sends the call and reads the answer.
     ///
     /// # Errors
-    /// Those of [`Wire::send`], and if the answer is no XML.
+    /// Fails as [`Wire::send`] does, or if the answer is no XML.
     pub(super) async fn send<T>(
         &self,
         wire: &Wire,

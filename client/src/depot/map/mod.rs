@@ -72,7 +72,7 @@ pub struct MapPart {
     pub index: IndexDigest,
     /// The position of the part, from 0.
     pub position: u32,
-    /// Whether no part follows.
+    /// True if no part follows.
     pub is_last: bool,
     /// The list of the index: in the first part only.
     pub list: Option<Bytes>,

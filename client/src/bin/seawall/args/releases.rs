@@ -114,8 +114,8 @@ pub(crate) struct PatchArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct CopyArgs {
-    /// What to copy: a release, a channel with its release, or APPLICATION:* for all releases of an
-    /// application, of a folder (team/*:*) or of every application (*:*)
+    /// A release, a channel with its release, or APPLICATION:* for all releases of an application,
+    /// of a folder (team/*:*) or of every application (*:*)
     #[arg(value_name = "REFERENCE|APPLICATION:*", required = true)]
     pub(crate) references: Vec<String>,
     /// The registry to copy to, an address or a directory; or a depot, which is read without a

@@ -13,7 +13,7 @@ use crate::args::releases::CopyArgs;
 use crate::connect::depot::DepotAt;
 use crate::failure::Failure;
 
-/// What a copy takes.
+/// The releases that a copy takes.
 #[derive(Debug)]
 pub(crate) enum Copied {
     One(Target),
@@ -28,7 +28,7 @@ pub(crate) struct Copy {
     pub(crate) to: String,
     pub(crate) to_token_file: Option<PathBuf>,
     pub(crate) dry_run: bool,
-    /// Whether other releases of the applications are removed from a depot.
+    /// True to remove other releases of the applications from a depot.
     pub(crate) prune: bool,
 }
 
